@@ -1,0 +1,147 @@
+'use strict'
+// Events in a shell's output (spec §4.2.7): the `on` list and the built-in error handlers, as JavaScript regular
+// expressions over plain text. Python feeds only text in which something can match, with its place in the whole.
+
+const BUILT_IN = [
+  { event: /error:/i, break: true, builtIn: true },
+  { event: /errno /i, break: true, builtIn: true },
+  { event: /error:.*triton/i, break: false, builtIn: true }
+]
+
+/** The regular expression of an `event`, always global; null when it is not in /…/ form. */
+function compile (event) {
+  if (event instanceof RegExp) return new RegExp(event.source, event.flags.includes('g') ? event.flags : event.flags + 'g')
+  if (typeof event !== 'string') return null
+  const m = /^\/([\s\S]+)\/([dgimsuy]*)$/.exec(event)
+  if (!m) return null
+  return new RegExp(m[1], m[2].includes('g') ? m[2] : m[2] + 'g')
+}
+
+const STREAM_WORDS = new Set(['stdout', 'stderr', 'end']) // the guide's (systems.md §1)
+
+class Scanner {
+  /** @param {object[]} on the step's handlers; @param {boolean} live whether errors end the step at once */
+  constructor (on, live) {
+    this.live = live
+    this.handlers = (Array.isArray(on) ? on : []).filter(h => h && typeof h === 'object').map((h, i) => ({
+      spec: h, index: i, regex: STREAM_WORDS.has(h.event) ? null : compile(h.event), word: STREAM_WORDS.has(h.event) ? h.event : null, seen: 0, handled: 0, over: false
+    }))
+    this.bad = this.handlers.find(h => h.regex === null && h.word === null && h.spec.event !== undefined && h.spec.event !== null)
+    this.all = [...this.handlers, ...BUILT_IN.map(h => ({ spec: h, index: -1, regex: compile(h.event), handled: 0, builtIn: true }))]
+    this.ignore = this.all.filter(h => h.regex && h.spec.break === false)
+    this.event = undefined
+  }
+
+  /** `text` without what the `break: false` handlers match; offsets do not matter in it. */
+  forgive (text) {
+    for (const h of this.ignore) text = text.replace(h.regex, '')
+    return text
+  }
+
+  /**
+   * @param {string} text window of the output
+   * @param {number} start the window's place in the whole output
+   * @param {number} fresh from where in the whole output the text is new: a match must end behind it
+   */
+  feed (text, start, fresh) {
+    const out = { fired: [], end: null }
+    for (const h of this.all) {
+      if (!h.regex || h.over || h.spec.break === false) continue
+      const isBreak = h.spec.break === true
+      if (isBreak && !this.live) continue
+      const where = isBreak && this.ignore.length ? this.forgive(text) : text
+      const shifted = where !== text
+      h.regex.lastIndex = 0
+      for (let m = h.regex.exec(where); m !== null; m = h.regex.exec(where)) {
+        if (m[0] === '') h.regex.lastIndex++
+        const end = start + m.index + m[0].length
+        if (!shifted && (end <= h.handled || end <= fresh)) continue
+        h.handled = end
+        const match = [...m]
+        const fired = { handler: h.index, match: { $: 'match', v: match.map(x => x === undefined ? { $: 'undef' } : x), i: start + m.index, g: m.groups ? { ...m.groups } : null } }
+        this.event = fired.match
+        if (h.spec.trigger) fired.trigger = h.spec.trigger
+        if (h.spec.notify) fired.notify = true
+        if (h.spec.once) h.over = true
+        if (fired.trigger || fired.notify) out.fired.push(fired)
+        if (h.spec.done || h.spec.kill || isBreak) {
+          out.end = { kind: h.spec.kill ? 'kill' : isBreak ? 'break' : 'done', handler: h.index, match: fired.match }
+          out.event = this.event
+          return out
+        }
+        if (h.spec.once) break
+      }
+    }
+    out.event = this.event
+    return out
+  }
+
+  /** The final check: the errors in the whole text that is handed on, or nothing (spec §4.2.7 Final). */
+  final (text) {
+    let rest = text.replace(/\r?\n|\r/g, '')
+    for (const h of this.ignore) rest = rest.replace(h.regex, '')
+    let found = []
+    for (const h of this.all) {
+      if (!h.regex || h.spec.break !== true) continue
+      for (const m of rest.match(h.regex) || []) found.push(m)
+    }
+    found = [...new Set(found)]
+    const errors = found.filter(m => !found.some(other => other !== m && m.includes(other)))
+    return errors.length ? errors : null
+  }
+}
+
+/**
+ * What must occur (lower-cased) in any text that a handler matches, so that Python can skip the rest: a list of
+ * alternatives, or null when nothing is known.
+ */
+function required (regex) {
+  let source = regex.source
+  if (/[|]/.test(source.replace(/\\./g, '').replace(/\[[^\]]*\]/g, ''))) return null
+  source = source.replace(/\(\?<[A-Za-z_$][\w$]*>/g, '(')
+  if (/\(\?/.test(source)) return null
+  const runs = []; let run = ''
+  const flush = () => { if (run) runs.push(run); run = '' }
+  let depth = 0; let i = 0
+  while (i < source.length) {
+    const c = source[i]
+    let literal = null; let width = 1
+    if (c === '\\') {
+      const n = source[i + 1]
+      width = 2
+      if (/[^A-Za-z0-9]/.test(n)) literal = n
+      else { if (/[xucpkP0-9]/.test(n)) return runs.length || run.length > 3 ? pick(runs, run) : null }
+    } else if (c === '[') {
+      let j = i + 1
+      while (j < source.length && source[j] !== ']') j += source[j] === '\\' ? 2 : 1
+      width = j - i + 1
+    } else if (c === '(') { depth++; flush(); i++; continue } else if (c === ')') {
+      depth--
+      flush()
+      i++
+      const q = /^(?:[*?]|\{0[,}])/.exec(source.slice(i))
+      if (q) return null // an optional group may hold what was collected
+      const more = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/.exec(source.slice(i))
+      if (more) i += more[0].length
+      continue
+    } else if (!/[.^$*+?{}|]/.test(c)) literal = c
+    i += width
+    const quantifier = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/.exec(source.slice(i))
+    if (quantifier) {
+      i += quantifier[0].length
+      const optional = /^(?:[*?]|\{0)/.test(quantifier[0])
+      if (literal !== null && !optional) { run += literal }
+      flush()
+    } else if (literal !== null) run += literal
+    else flush()
+  }
+  flush()
+  return pick(runs, '')
+}
+
+function pick (runs, run) {
+  const best = [...runs, run].filter(r => /^[\x20-\x7e]+$/.test(r)).sort((a, b) => b.length - a.length)[0]
+  return best && best.length >= 3 ? best.toLowerCase() : null
+}
+
+module.exports = { Scanner, compile, required }

@@ -52,8 +52,9 @@ def parse(text: str) -> dict[str, str]:
     Returns:
         The values by name, blank ones included, in file order.
     """
-    # Trailing white space never changes a value, and costs the expression quadratic time.
-    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip(_TRIMMED)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # White space at the end costs the expression quadratic time; one character of it is what `KEY: ` needs.
+    text = text[: len(text.rstrip(_TRIMMED)) + 1]
     return {match["key"]: _plain(match["value"]) for match in _LINE.finditer(text)}
 
 

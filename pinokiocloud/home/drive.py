@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinokiocloud.errors import UsageError
 from pinokiocloud.home.files import write_atomic
-from pinokiocloud.home.uri import same_remote
+from pinokiocloud.home.uri import public, same_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ def link(
     plan = _Plan(drive, clock)
     try:
         with _REGISTRY:
-            folders = plan.folders(list(wanted), own, peers)
+            folders = plan.folders(list(wanted), public(own) if own else None, peers)
     except OSError as error:
         plan.problems.append(f"the drive {drive} cannot be used: {error.strerror or error}")
         return plan.result()
@@ -159,7 +159,7 @@ class _Plan:
         uris = [*peers, *([own] if own else [])]
         folders: dict[str, Path] = {}
         for route in routes:
-            if os.path.isabs(route) or os.path.normpath(route).split(os.sep)[0] in {"..", "."}:  # noqa: PTH117
+            if not _inside(route):
                 self.problems.append(f"{route!r} is not the name of a folder on the drive")
                 continue
             folder = self._folder(route, [entry for uri in uris for entry in _entries(registry, uri)])
@@ -168,7 +168,7 @@ class _Plan:
             # Without a remote nothing is recorded, not even for the peers.
             for uri in uris if own else ():
                 key = next((key for key in registry if same_remote(key, uri)), uri)
-                registry.setdefault(key, {})[route] = str(folder)
+                registry[key] = {**_entry(registry.get(key)), route: str(folder)}
         if json.dumps(registry) != before:
             write_atomic(self.drive / "drives.json", json.dumps(registry, indent=2) + "\n")
         return folders
@@ -178,7 +178,6 @@ class _Plan:
         for entry in entries:
             if route in entry:
                 return self._present(Path(entry[route]))
-        depth = len(Path(route).parts)
         for entry in entries:
             for known, place in entry.items():
                 folder, parts = self._present(Path(place)), Path(known).parts
@@ -189,19 +188,14 @@ class _Plan:
             self.stamp += 1
         folder = peers / f"d{self.stamp}" / route
         self.stamp += 1
-        assert depth
         return folder
 
     def _present(self, folder: Path) -> Path:
-        """Return where a recorded folder is, if the drive is no longer where it was (another machine, another mount)."""
-        parts = folder.parts
-        if not folder.is_dir() and "peers" in parts:
-            start = len(parts) - 1 - parts[::-1].index("peers")
-            if parts[start - 1] == "drives":
-                return self.drive.joinpath(*parts[start - 1 :])
-        return folder
+        """Return where a recorded folder is now: the drive may be on another machine, or mounted elsewhere."""
+        tail = None if folder.is_dir() else _tail(folder)
+        return self.drive.joinpath(*tail) if tail else folder
 
-    def _read(self) -> dict[str, dict[str, str]]:
+    def _read(self) -> dict[str, Any]:
         """Return the registry; one that is broken is put aside, not overwritten."""
         file = self.drive / "drives.json"
         try:
@@ -215,18 +209,15 @@ class _Plan:
             file.replace(aside)
             self.problems.append(f"{file} is broken ({error}); it was put aside as {aside.name} and begun anew")
             return {}
-        return {
-            uri: {route: place for route, place in entry.items() if isinstance(place, str)}
-            for uri, entry in content.items()
-            if isinstance(entry, dict)
-        }
+        else:
+            return content
 
     def link(self, path: Path, folder: Path, route: str, cwd: Path) -> None:
         """Make one link, and move what was in its place into the drive's folder."""
         if path.is_symlink():
-            if not path.exists():
+            if not path.exists() and not self._repair(path, folder):
                 self.problems.append(f"{path} is a link to {os.readlink(path)}, which does not exist")  # noqa: PTH115
-            self.links.append(Link(path, folder, route, created=False))
+            self.links.append(Link(path, Path(os.path.realpath(path)), route, created=False))
             return
         reason = self._refusal(path, folder, cwd)
         if reason:
@@ -234,10 +225,9 @@ class _Plan:
             return
         path.mkdir(parents=True, exist_ok=True)
         # Made before anything is moved: some mounted storage has no links at all.
-        new = path.with_name(f".{path.name}.link-{self.stamp}")
-        new.symlink_to(_relative(folder, path.parent))
+        new = self._new_link(path, folder)
         try:
-            moved = self._merge(path, folder)
+            moved = self._merge(path, folder, path)
             path.rmdir()
             new.replace(path)
         except OSError as error:
@@ -246,22 +236,37 @@ class _Plan:
             raise OSError(error.errno, f"{error.strerror or error} ({error.filename or path})") from error
         self.links.append(Link(path, folder, route, created=True, moved=moved))
 
+    def _repair(self, path: Path, folder: Path) -> bool:
+        """Lead a link to the folder that it meant when the drive was elsewhere; tell whether it meant this one."""
+        meant = _tail(Path(os.readlink(path)))  # noqa: PTH115
+        if meant is None or meant != _tail(folder):
+            return False
+        self._new_link(path, folder).replace(path)
+        return True
+
+    def _new_link(self, path: Path, folder: Path) -> Path:
+        """Make a link to a folder under another name, from which it can take its place in one step."""
+        new = path.with_name(f".{path.name}.link-{self.stamp}")
+        new.symlink_to(_relative(folder, path.parent))
+        return new
+
     def _refusal(self, path: Path, folder: Path, cwd: Path) -> str | None:
         """Return why a folder must not be moved into the drive, None if it may be."""
         if path.exists() and not path.is_dir():
             return "it is not a folder"
         real, target = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-        for kept, what in ((target, "its folder on the drive"), (self.drive, "the drive"), (cwd, "the script's folder")):
-            if Path(os.path.realpath(kept)).is_relative_to(real):
+        needed = {"its folder on the drive": folder, "the drive": self.drive, "the script's folder": cwd}
+        for what, place in needed.items():
+            if Path(os.path.realpath(place)).is_relative_to(real):
                 return f"{what} is in it"
-        if real.is_relative_to(target):
-            return "it is in its folder on the drive already"
+        if path.is_relative_to(self.drive) or real.is_relative_to(target):
+            return "it is on the drive already"
         if path.is_dir() and os.path.ismount(path):
             return "something is mounted there"
         return None
 
-    def _merge(self, source: Path, target: Path) -> int:
-        """Move the content of a folder into another one; return the number of files moved."""
+    def _merge(self, source: Path, target: Path, top: Path) -> int:
+        """Move the content of a folder, in the tree below ``top``, into another; return the number of files moved."""
         moved = 0
         with os.scandir(source) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -270,19 +275,20 @@ class _Plan:
             if entry.is_dir(follow_symlinks=False):
                 if not os.path.lexists(new):
                     new.mkdir()
-                    shutil.copystat(old, new)
+                    with contextlib.suppress(OSError):
+                        shutil.copystat(old, new)
                 if new.is_dir():
-                    moved += self._merge(old, new)
+                    moved += self._merge(old, new, top)
                     old.rmdir()
                     continue
             if not os.path.lexists(new):
-                _move(old, new)
-            elif _equal(old, new):
+                _move(old, new, top)
+            elif _equal(old, new, top):
                 old.unlink()
                 continue
             else:
                 kept = self._beside(new)
-                _move(old, kept)
+                _move(old, kept, top)
                 self.conflicts.append(Conflict(old, kept))
             moved += 1
         return moved
@@ -304,71 +310,106 @@ def _checked(routes: object, peers: object) -> dict[str, list[str]]:
     wanted: dict[str, list[str]] = {}
     for route, links in routes.items():
         listed = [links] if isinstance(links, str) else links
-        if not isinstance(listed, Sequence) or not all(isinstance(name, str) and name for name in listed):
+        if not isinstance(listed, Sequence) or not all(_is_path(name) for name in listed):
             raise UsageError(f"fs.link: the folders of {route!r} must be a path or a list of paths", route=route)
         wanted[str(route)] = list(listed)
     return wanted
 
 
-def _entries(registry: Mapping[str, Mapping[str, str]], uri: str) -> Iterator[Mapping[str, str]]:
+def _is_path(name: object) -> bool:
+    """Tell whether a value can be a path at all."""
+    return isinstance(name, str) and bool(name) and "\0" not in name
+
+
+def _entries(registry: Mapping[str, Any], uri: str) -> Iterator[Mapping[str, str]]:
     """Give what is recorded for a URI."""
-    return (entry for key, entry in registry.items() if same_remote(key, uri))
+    return (_entry(entry) for key, entry in registry.items() if same_remote(key, uri))
+
+
+def _entry(entry: object) -> dict[str, str]:
+    """Return what is recorded for one key: the folders by route."""
+    if not isinstance(entry, dict):
+        return {}
+    return {route: place for route, place in entry.items() if isinstance(place, str)}
+
+
+def _tail(folder: Path) -> tuple[str, ...] | None:
+    """Return the part of a path that is the same wherever the drive is: ``drives/peers/d<ms>/<route>``."""
+    parts = folder.parts
+    starts = [start for start in range(1, len(parts)) if parts[start - 1 : start + 1] == ("drives", "peers")]
+    return parts[starts[-1] - 1 :] if starts else None
+
+
+def _inside(route: str) -> bool:
+    """Tell whether a route names a folder that is inside of its drive."""
+    path = Path(os.path.normpath(route))
+    return not path.is_absolute() and path.parts[:1] not in {(), ("..",)} and "\0" not in route
 
 
 def _relative(folder: Path, parent: Path) -> str:
     """Return the text of a relative link in one folder to another: through links as they are, if that leads there."""
-    real = os.path.realpath(parent)
-    text = os.path.relpath(folder, parent)
-    if os.path.realpath(os.path.join(real, text)) != os.path.realpath(folder):  # noqa: PTH118
-        text = os.path.relpath(os.path.realpath(folder), real)
-    return text
+    start, target = os.path.realpath(parent), os.path.realpath(folder)
+    for seen in (os.path.relpath(folder, parent), os.path.relpath(folder, start)):
+        if os.path.realpath(Path(start, seen)) == target:
+            return seen
+    return os.path.relpath(target, start)
 
 
-def _equal(one: Path, other: Path) -> bool:
-    """Tell whether two files, or two links, are the same."""
-    first, second = one.lstat(), other.lstat()
+def _equal(old: Path, new: Path, top: Path) -> bool:
+    """Tell whether a file, or a link, is the same as the one that is where it should go."""
+    first, second = old.lstat(), new.lstat()
     if stat.S_ISLNK(first.st_mode) and stat.S_ISLNK(second.st_mode):
-        return os.path.realpath(one) == os.path.realpath(other)
+        return _text(old, new, top) == os.readlink(new) or os.path.realpath(old) == os.path.realpath(new)  # noqa: PTH115
     if not stat.S_ISREG(first.st_mode) or not stat.S_ISREG(second.st_mode):
         return False
-    return os.path.samestat(first, second) or filecmp.cmp(one, other, shallow=False)
+    return os.path.samestat(first, second) or filecmp.cmp(old, new, shallow=False)
 
 
-def _move(old: Path, new: Path) -> None:
+def _move(old: Path, new: Path, top: Path) -> None:
     """Move a file, link or folder to a name that is free, on the same disk or another; never half of it."""
-    status = old.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        _move_link(old, new)
+    mode = old.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        new.symlink_to(_text(old, new, top))
+        old.unlink()
         return
     with contextlib.suppress(OSError):
         old.rename(new)
         return
-    # Another disk, or storage that cannot rename. Anything else fails again below, with its reason.
+    # Another disk, or storage that cannot rename; anything else fails again below, with its reason.
     partial = new.with_name(f".{new.name}.part")
     try:
-        if stat.S_ISDIR(status.st_mode):
-            shutil.copytree(old, partial, symlinks=True)
-        elif stat.S_ISREG(status.st_mode):
-            shutil.copy2(old, partial)
+        if stat.S_ISDIR(mode):
+            shutil.copytree(old, partial, symlinks=True, copy_function=_copy)
         else:
-            raise OSError(None, "it is neither a file nor a folder", str(old))
+            # Refuses pipes and sockets.
+            _copy(old, partial)
         partial.rename(new)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
         with contextlib.suppress(OSError):
-            partial.unlink()
+            _remove(partial)
         raise
-    if stat.S_ISDIR(status.st_mode):
-        shutil.rmtree(old)
-    else:
-        old.unlink()
+    _remove(old)
 
 
-def _move_link(old: Path, new: Path) -> None:
-    """Move a link so that it leads where it led; one inside of what is moved with it is not told apart."""
+def _text(old: Path, new: Path, top: Path) -> str:
+    """Return the text of a link at its new place: it leads where it led, or along with the tree below ``top``."""
     text = os.readlink(old)  # noqa: PTH115
-    if not os.path.isabs(text):  # noqa: PTH117
-        target = Path(os.path.normpath(Path(os.path.realpath(old.parent)) / text))
-        text = os.path.relpath(target, os.path.realpath(new.parent))
-    new.symlink_to(text)
-    old.unlink()
+    target = Path(os.path.normpath(Path(os.path.realpath(old.parent), text)))
+    if os.path.isabs(text) or target.is_relative_to(os.path.realpath(top)):  # noqa: PTH117
+        return text
+    return os.path.relpath(target, os.path.realpath(new.parent))
+
+
+def _copy(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
+    """Copy a file, and what the storage takes of its times and permissions."""
+    shutil.copyfile(old, new)
+    with contextlib.suppress(OSError):
+        shutil.copystat(old, new)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

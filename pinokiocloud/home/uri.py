@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from pinokiocloud.home.layout import Home
 
-__all__ = ["GitUri", "download_name", "folder_name", "installed", "remote_of", "remotes", "resolve", "same_remote"]
+__all__ = [
+    "GitUri", "download_name", "folder_name", "installed", "public", "remote_of", "remotes", "resolve", "same_remote",
+]
 
 _WEB = ("http://", "https://")
 # The host is left out of the search: there are hosts that end in .git.
@@ -113,7 +115,7 @@ def installed(remote: str, home: Home) -> Path | None:
         home: the home folder.
     """
     found = dict(_scan(home.api))
-    wanted, ending = _identity(remote), _public(remote).removesuffix(".git")
+    wanted, ending = _identity(remote), public(remote).removesuffix(".git")
     # The second pass finds clones through a mirror: https://mirror.example/https://github.com/owner/name.git
     name = next((name for name, url in found.items() if _identity(url) == wanted), None) or next(
         (name for name, url in found.items() if url.removesuffix(".git").endswith(f"/{ending}")), None
@@ -171,6 +173,15 @@ def same_remote(one: str, other: str) -> bool:
     return _identity(one) == _identity(other)
 
 
+def public(url: str) -> str:
+    """Return a URL without user name and password: neither belongs into the name of a folder or into a file.
+
+    Parameters:
+        url: a URL of a repository.
+    """
+    return _USER.sub(r"\1", url.strip())
+
+
 def folder_name(url: str) -> str:
     """Return the folder below ``HOME/api`` that ``script.start`` and its like clone a repository to (spec §2.11).
 
@@ -184,7 +195,7 @@ def folder_name(url: str) -> str:
     Raises:
         UsageError: nothing is left.
     """
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", re.sub(r"^[a-z][a-z0-9+.-]*://", "", _public(url), flags=re.IGNORECASE))
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", re.sub(r"^[a-z][a-z0-9+.-]*://", "", public(url), flags=re.IGNORECASE))
     if not name:
         raise UsageError(f"not a URL of a repository: {url!r}", url=url)
     return name
@@ -212,17 +223,12 @@ def download_name(url: str) -> str:
 
 def _joined(base: str, path: str) -> Path:
     """Return a path below another with ``.`` and ``..`` taken away textually, as ``path.resolve`` does."""
-    return Path(os.path.normpath(f"{base}/{path}"))
-
-
-def _public(url: str) -> str:
-    """Return a URL without user name and password: neither belongs into a folder name or a file."""
-    return _USER.sub(r"\1", url.strip())
+    return Path(os.path.normpath(f"{base.rstrip('/')}/{path}"))
 
 
 def _identity(url: str) -> str:
     """Return what two URLs of one repository have in common."""
-    text = _public(url)
+    text = public(url)
     match = _URL.fullmatch(text) or _SHORT.fullmatch(text)
     host, path = (match[1], match[2]) if match else ("", text)
     path = path.strip("/").removesuffix(".git").rstrip("/")

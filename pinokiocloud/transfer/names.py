@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -84,11 +85,9 @@ def _extended(value: str) -> str:
 
 def _readable(value: str) -> str:
     """Return a plain value as it was meant: raw UTF-8 or an RFC 2047 word, which servers send against the rules."""
-    try:
+    with suppress(UnicodeError):
         # HTTP headers arrive as Latin-1, whatever their bytes are.
         value = value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass
     if value.startswith("=?") and value.endswith("?="):
         try:
             return str(make_header(decode_header(value)))

@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import stat
 import threading
 import weakref
@@ -159,12 +158,11 @@ class Partial:
 
     def existing(self) -> int | None:
         """Return the size of the file at the destination, in bytes; none if there is none."""
-        with contextlib.suppress(FileNotFoundError), disk(self.dest):
+        with disk(self.dest):
             try:
                 return self.dest.stat().st_size
             except FileNotFoundError:
                 return None
-        return None
 
     def size(self) -> int:
         """Return the bytes of the unfinished file."""
@@ -203,35 +201,29 @@ class Partial:
         """Put the complete file in its place, at once and for good; return its size in bytes."""
         with disk(self.dest):
             self.refuse_special()
+            self._open()
             size = os.fstat(self._fd).st_size
             with contextlib.suppress(OSError):
                 # A file that was executable stays so.
                 os.fchmod(self._fd, stat.S_IMODE(self.dest.stat().st_mode))
             os.fsync(self._fd)
             self.path.replace(self.dest)
-        self.drop()
+        self.resumable = False
         return size
-
-    def drop(self) -> None:
-        """Forget the unfinished file and its note."""
-        self.note, self.resumable = None, False
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        for path in (self.path, self.note_path):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
     def close(self) -> None:
         """Let go of the destination; what another call can go on with stays on the disk."""
         if not self._held:
             return
-        if self._note_fd >= 0 and not (self.resumable and self.size()):
-            self.drop()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         if self._note_fd >= 0:
+            if not (self.resumable and self.size()):
+                # Bytes before the note, and both under the lock: a lone .part would be taken for somebody else's.
+                for path in (self.path, self.note_path):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
             with contextlib.suppress(OSError):
                 # Unlocked by hand: a child process forked meanwhile holds a copy of the descriptor.
                 fcntl.flock(self._note_fd, fcntl.LOCK_UN)
@@ -263,19 +255,13 @@ class Partial:
 
     def _wait_for_note(self, stop: Stop) -> bool:
         waited = False
-        while True:
-            try:
-                fcntl.flock(self._note_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waited = True
-                if stop.wait(POLL):
-                    os.close(self._note_fd)
-                    self._note_fd = -1
-                    stop.check()
-            except OSError:
-                return waited  # network file systems may not lock: then one process at a time is up to the user
-            else:
-                return waited
+        while not _lock(self._note_fd):
+            waited = True
+            if stop.wait(POLL):
+                os.close(self._note_fd)
+                self._note_fd = -1
+                stop.check()
+        return waited
 
     def _read_note(self) -> None:
         self.note = _parse(os.pread(self._note_fd, 65536, 0))
@@ -292,9 +278,10 @@ class Partial:
 
     def _check_room(self, size: int) -> None:
         """Refuse at once what can never fit: a disk filled to the brim breaks everything else on the machine."""
-        usage = shutil.disk_usage(self.dest.parent)
-        if usage.total and size > usage.free:
-            message = f"{size:,} bytes are needed and {usage.free:,} are free"
+        room = os.statvfs(self.dest.parent)
+        free = (room.f_bfree if os.geteuid() == 0 else room.f_bavail) * room.f_frsize
+        if room.f_blocks and size > free:
+            message = f"{size:,} bytes are needed and {free:,} are free"
             raise OSError(errno.ENOSPC, message, str(self.path))
 
 
@@ -308,6 +295,17 @@ def _ours(path: Path, note_path: Path) -> bool:
     text = note_path.read_bytes()
     regular = not os.path.lexists(path) or stat.S_ISREG(path.lstat().st_mode)
     return regular and (not text or _parse(text) is not None)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file against other processes; return whether that worked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # network file systems may not lock: then one process at a time is up to the user
+    return True
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

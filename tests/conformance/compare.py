@@ -25,12 +25,13 @@ from trace_text import (
     find_difference,
     message_of,
     output_rows,
+    settled,
     shorten,
-    strip_ansi,
 )
 
 SHOWN = ("notify", "input", "modal", "htmlmodal")
 _UNDEFINED = {"$undef": True}
+_SUCCESS = ("done", "daemon")
 _STEP_FIELDS = ("rendered", "returned", "next", "input", "local_after")
 
 
@@ -54,15 +55,16 @@ def _compare_end(wanted: Expectation, trace: Trace) -> list[Difference]:
     found = []
     if "status" in wanted.parts and status not in wanted.statuses:
         found.append(Difference("status", sorted(wanted.statuses), f"{status}: {as_text(trace.end.get('error'))}"))
-    elif (status in FAILED) == (trace.exit_code == 0):
-        found.append(Difference("exit code", "0 only when the run succeeded", trace.exit_code))
+    elif status in _SUCCESS + FAILED and (status in _SUCCESS) != (trace.exit_code == 0):
+        found.append(Difference(f"exit code of {status}", "0 only when the run succeeded", trace.exit_code))
     text = as_text(trace.end.get("error"))
     if "error" in wanted.parts and status in FAILED:
         if not text.strip():
             found.append(Difference("error", "a message", text))
         found += [Difference("error", {"$contains": part}, text) for part in wanted.error_contains if part not in text]
     if "local" in wanted.parts and wanted.local is not None:
-        found += _one(wanted.local, trace.end.get("local", _UNDEFINED), "local")
+        local = trace.end.get("local")
+        found += _one(wanted.local, _UNDEFINED if local is None else local, "local")
     return found
 
 
@@ -72,11 +74,11 @@ def _one(expected: Any, got: Any, where: str) -> list[Difference]:
 
 
 def _label(step: dict[str, Any]) -> str:
-    return f"{PurePosixPath(str(step.get('script'))).name}[{step.get('index')}]"
+    return f"{PurePosixPath(step.get('script') or '').name}[{step.get('index')}]"
 
 
 def _compare_steps(expected: list[dict[str, Any]], got: list[dict[str, Any]], *, stopped: bool) -> list[Difference]:
-    found = []
+    found: list[Difference] = []
     for position, (left, right) in enumerate(zip(expected, got, strict=False)):
         where = f"step {position} {_label(left)}"
         if not _same_place(left, right):
@@ -101,7 +103,9 @@ def _order(steps: list[dict[str, Any]]) -> list[str]:
 def _compare_step(left: dict[str, Any], right: dict[str, Any], where: str, fields: tuple[str, ...]) -> list[Difference]:
     if left.get("skipped") or right.get("skipped"):
         found = _one(bool(left.get("skipped")), bool(right.get("skipped")), f"{where} skipped")
-        return found or _one(left.get("input"), right.get("input"), f"{where} input")
+        if found:
+            return found
+        fields = ("next", "input")
     found = []
     for name in fields:
         expected, got = left.get(name), right.get(name, _UNDEFINED)
@@ -111,9 +115,12 @@ def _compare_step(left: dict[str, Any], right: dict[str, Any], where: str, field
             found += _compare_live_error(expected, got, f"{where} {name}")
         else:
             found += _one(expected, got, f"{where} {name}")
+    if "returned" in left and "error" in right and "returned" not in right and left["returned"] != {"$any": True}:
+        found += _one(left["returned"], {"error": right["error"]}, f"{where} failed")
     if "error" in left:
-        expected, got = message_of(left["error"]), message_of(right.get("error"))
-        found += _one(left["error"] if isinstance(left["error"], dict) else expected, got, f"{where} error")
+        matcher = isinstance(left["error"], dict) and "$error" not in left["error"]
+        expected = left["error"] if matcher else message_of(left["error"])
+        found += _one(expected, message_of(right.get("error")), f"{where} error")
     return found
 
 
@@ -121,7 +128,7 @@ def _is_live_error(value: Any) -> bool:
     return isinstance(value, dict) and str(value.get("response")).startswith(LIVE_ERROR)
 
 
-def _compare_live_error(expected: dict[str, Any], got: Any, where: str) -> list[Difference]:
+def _compare_live_error(expected: Any, got: Any, where: str) -> list[Difference]:
     lines = [line for line in expected["response"].splitlines() if line.strip()]
     # Where the last line is the echo of the command, the reference failed before the command printed anything.
     response = {"$any": True} if lines[-1].startswith(PROMPT) else {"$contains": lines[-1]}
@@ -192,7 +199,7 @@ def _compare_streams(wanted: Expectation, trace: Trace) -> list[Difference]:
     for position, step in enumerate(steps):
         result = step.get("returned")
         if step.get("index") in shells and isinstance(result, dict) and not _is_live_error(result):
-            text = strip_ansi("".join(text for index, text in got if index == step.get("index")))
+            text = settled("".join(text for index, text in got if index == step.get("index")))
             rows = [row.strip() for row in output_rows(result.get("stdout"))]
             lost = [row for row in rows if row not in text and PROMPT not in row]
             found += [Difference(f"step {position} {_label(step)} printed", {"$contains": row}, text) for row in lost]
@@ -215,11 +222,14 @@ def logged(trace: Trace) -> list[str]:
     return canonical_stream(text).replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
+def _lines(texts: Any) -> Any:
+    return [line for text in texts for line in text.split("\n")] if isinstance(texts, list) else texts
+
+
 def _compare_extras(wanted: Expectation, trace: Trace) -> list[Difference]:
     found = []
     if wanted.out is not None:
-        lines = [line for text in wanted.out for line in text.split("\n")]
-        found += _one(lines, logged(trace), "log steps printed")
+        found += _one(_lines(wanted.out), logged(trace), "log steps printed")
     for position, rows in wanted.output.items():
         step = trace.steps[int(position)] if int(position) < len(trace.steps) else {}
         result = step.get("returned")

@@ -14,4 +14,5 @@ def test_case(case: Case) -> None:
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
     differences, _ = check(case)
-    assert not differences, report(case, differences)
+    if differences:
+        pytest.fail(report(case, differences), pytrace=False)

@@ -50,7 +50,7 @@ class Expectation:
     created: dict[str, Any] | None
     events: list[dict[str, Any]] | None
     files: dict[str, str]
-    out: list[str] | None
+    out: Any  # a list of texts, or a matcher
     output: dict[str, list[str]]
     optional: set[str]
 

@@ -97,7 +97,7 @@ def command(engine: list[str], case: Case, home: Path, trace: Path, port: int) -
 
 def time_limit(case: Case) -> float:
     """Give the seconds after which a run counts as hung."""
-    return max(_LEAST_TIMEOUT, case.data.get("timeout", 0) / 1000)
+    return max(_LEAST_TIMEOUT, float(case.data["timeout"]) / 1000)
 
 
 def run_case(case: Case, engine: list[str] | None = None) -> Trace:

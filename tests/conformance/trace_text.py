@@ -63,9 +63,16 @@ def normalise(text: str, home: str = "", port: int = 0) -> str:
     return text
 
 
-def strip_ansi(text: str) -> str:
-    """Remove terminal control sequences."""
-    return _ANSI.sub("", text)
+def settled(text: str) -> str:
+    """Give the rows that raw terminal output leaves on the screen: no control sequences, tabs, overwritten text."""
+    return "\n".join(_overwrite(row) for row in re.split(r"\r*\n", _ANSI.sub("", text).replace("\t", "")))
+
+
+def _overwrite(row: str) -> str:
+    result = ""
+    for part in row.split("\r"):
+        result = part + result[len(part) :]
+    return result
 
 
 def canonical(value: Any) -> Any:

@@ -185,7 +185,7 @@ const operations = {
       m.tainted = caller ? caller.tainted : m.tainted
     } else if (m.hasArgs) { args = wire.decode(m.args); m.outside = true }
     const run = new Run(engine, { ...m, id: m.run, args })
-    if (m.strict === false && run.tainted === undefined) run.tainted = false
+    if (m.parallel && engine.runs.get(run.id)) run.args = engine.runs.get(run.id).args // on[].trigger: its own input, the run's args
     engine.beacon(run)
     try { await run.load() } catch (e) {
       if (!(e instanceof Halt)) throw e

@@ -1,0 +1,167 @@
+"""``pinokiocloud run``: one script, with its output on the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from pinokiocloud.engine import Engine
+from pinokiocloud.events import Event
+from pinokiocloud.prompts import PresetPrompter, Prompter, TerminalPrompter, UnattendedPrompter
+from pinokiocloud.script import wire
+from pinokiocloud.script.run import Run, RunResult
+
+__all__ = ["EXIT_CODES", "RunOptions", "run_script"]
+
+#: The exit code of each status (``--help`` and docs/cli.md).
+EXIT_CODES = {"done": 0, "daemon": 0, "error": 1, "rejected": 3, "stopped": 0, "timeout": 124}
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of ``pinokiocloud run``."""
+
+    script: str
+    args: Any
+    has_args: bool
+    answers: list[Any]
+    home: Path | None
+    timeout: float | None
+    strict: bool
+    trace: Path | None
+    as_json: bool
+    action: str
+    stop_after: float | None
+    detach_after: float | None
+    fail_on_exit_code: bool
+    unattended: bool
+
+
+class _Screen:
+    """Shows events to a person."""
+
+    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._colour = out.isatty()
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        data = event.data
+        if event.kind == "stream":
+            raw = data.get("raw", "") if isinstance(data, dict) else str(data)
+            self._out.write(str(raw) if self._colour else str(raw).replace("\r\n", "\n"))
+        elif event.kind == "notify":
+            self._line(f"notice: {_text(data)}", "36")
+        elif event.kind == "web.open":
+            self._line(f"open: {data.get('uri')}", "36")
+        elif event.kind == "warning":
+            self._line(f"warning: step {event.index}: {data['message']}", "33")
+        elif event.kind == "exit":
+            self._line(f"step {event.index}: exit code {data['code']}", "33")
+        elif event.kind == "local" and "url" in data["keys"]:
+            self._line(f"address: {data['local'].get('url')}", "32")
+        self._out.flush()
+
+    def _line(self, text: str, code: str) -> None:
+        self._out.write(f"{self._paint(text, code)}\n")
+
+    def end(self, result: RunResult) -> None:
+        """Show how it ended."""
+        if self._quiet:
+            return
+        if result.ok:
+            return
+        colour = "33" if result.status == "stopped" else "31"
+        index = result.detail.get("index")
+        where = f"{result.script}" + (f", step {index}" if index is not None else "")
+        self._line(f"\n{result.status}: {where}", colour)
+        if result.message:
+            self._line(result.message, colour)
+
+
+def _text(data: Any) -> str:
+    return str(data.get("html") or data.get("message") or data) if isinstance(data, dict) else str(data)
+
+
+def _prompter(options: RunOptions) -> Prompter:
+    last: Prompter = UnattendedPrompter() if options.unattended or options.as_json else TerminalPrompter()
+    return PresetPrompter(options.answers, last)
+
+
+async def _later(seconds: float, run: Run, reason: str) -> None:
+    await asyncio.sleep(seconds)
+    await run.stop(reason)
+
+
+async def _run(options: RunOptions) -> int:
+    screen = _Screen(sys.stdout, quiet=options.as_json)
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupted.set)
+    engine = Engine(options.home, prompter=_prompter(options), strict=options.strict, trace=options.trace,
+                    fail_on_exit_code=options.fail_on_exit_code)
+    async with engine:
+        engine.callbacks.append(screen.show)
+        run = await engine.start(options.script, args=options.args if options.has_args else wire.UNDEFINED, action=options.action)
+        result = await _watch(options, run, interrupted, screen)
+        engine.write_end(result)
+    if options.as_json:
+        sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+    if interrupted.is_set():
+        return _INTERRUPTED
+    return EXIT_CODES[result.status]
+
+
+async def _watch(options: RunOptions, run: Run, interrupted: asyncio.Event, screen: _Screen) -> RunResult:
+    """Wait for the end, a limit, or Ctrl-C."""
+    timers = []
+    if options.timeout is not None:
+        timers.append(asyncio.ensure_future(_later(options.timeout, run, "timeout")))
+    if options.stop_after is not None:
+        timers.append(asyncio.ensure_future(_later(options.stop_after, run, "stopped")))
+    steps = asyncio.ensure_future(run.wait())
+    stop = asyncio.ensure_future(interrupted.wait())
+    try:
+        await asyncio.wait({steps, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not steps.done():
+            await run.stop()
+        result = await steps
+        if result.status == "daemon":
+            result = await _stay(options, run, stop, result)
+    finally:
+        stop.cancel()
+        for timer in timers:
+            timer.cancel()
+    screen.end(result)
+    return result
+
+
+async def _stay(options: RunOptions, run: Run, stop: asyncio.Future[Any], result: RunResult) -> RunResult:
+    """Keep a daemon up until Ctrl-C, its stop, or ``--detach-after``; its end is not a failure."""
+    over = asyncio.ensure_future(run.wait_finished())
+    await asyncio.wait({over, stop}, timeout=options.detach_after, return_when=asyncio.FIRST_COMPLETED)
+    if over.done() and over.result().status == "timeout":
+        return over.result()
+    if run.result is not None and isinstance(run.local, dict):
+        result = RunResult("daemon", local=run.local, script=run.path)
+    await run.stop()
+    await over
+    return result
+
+
+def run_script(options: RunOptions) -> int:
+    """Run a script to its end; return the exit code."""
+    return asyncio.run(_run(options))

@@ -1,0 +1,600 @@
+"""The engine: runs scripts, holds their shells, and answers what they ask (architecture §1).
+
+A plain asyncio object: it works inside a test or a command, with no server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from pinokiocloud.asks import Asks
+from pinokiocloud.errors import PinokioError, ScriptNotFoundError
+from pinokiocloud.events import SHOWN, Event
+from pinokiocloud.home import Environment, Home
+from pinokiocloud.home.uri import remotes, resolve
+from pinokiocloud.methods.context import StepContext
+from pinokiocloud.methods.registry import load_methods
+from pinokiocloud.platforms.machine import Machine, detect_machine
+from pinokiocloud.prompts import Prompt, Prompter, UnattendedPrompter
+from pinokiocloud.script import wire
+from pinokiocloud.script.host import HostProcess, HostSettings
+from pinokiocloud.script.run import Call, Run, RunRequest, RunResult
+from pinokiocloud.shell.environment import engine_environment, login_path, managed_path, shell_environment
+from pinokiocloud.shell.registry import ShellRegistry
+from pinokiocloud.shell.session import ShellSession, ShellSpec
+from pinokiocloud.shell.tree import SHELL_VARIABLE, end_tree
+from pinokiocloud.tools.base import BaseEnvironment
+
+__all__ = ["Engine"]
+
+_FIRST_PORT = 42003
+_LAST_PORT = 65535
+
+
+class Engine:
+    """Runs Pinokio scripts.
+
+    Use it as ``async with Engine() as engine: run = await engine.start("install.js")``.
+
+    Parameters:
+        home: the home folder; by default ``PINOKIO_HOME``, else ``~/pinokio``.
+        prompter: answers what scripts ask; by default nobody does, and a question is an error.
+        strict: follow the reference also where it is wrong (architecture §4).
+        settings: bounds of the script host.
+        machine: what ``platform``, ``gpu`` … are; by default what this machine has.
+        trace: file that gets a record of every step and event, as JSON lines.
+        fail_on_exit_code: whether a command with an exit code other than 0 fails its step.
+    """
+
+    def __init__(
+        self, home: str | os.PathLike[str] | None = None, *, prompter: Prompter | None = None, strict: bool = False,
+        settings: HostSettings | None = None, machine: Machine | None = None, trace: str | os.PathLike[str] | None = None,
+        fail_on_exit_code: bool = False,
+    ) -> None:
+        self._wanted_home = home
+        self.prompter: Prompter = prompter or UnattendedPrompter()
+        self.strict = strict
+        self.runs: dict[str, Run] = {}
+        self.last_results: dict[str, RunResult] = {}
+        self.ready_scripts: set[str] = set()
+        self.clipboard = ""
+        self.callbacks: list[Callable[[Event], None]] = []
+        self._settings = settings or HostSettings()
+        self._machine = machine
+        self._trace_path = trace
+        self._trace: TextIO | None = None
+        self._fail_on_exit_code = fail_on_exit_code
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._kept: dict[str, Any] = {}
+        self._parallel: dict[str, Run] = {}
+        self._staying: set[str] = set()
+        self._commands: dict[str, set[tuple[int, str]]] = {}
+        self._failures: dict[str, dict[str, Any]] = {}
+        self._exit_codes: dict[str, list[tuple[int | str, int]]] = {}
+        self._host: HostProcess | None = None
+        self._host_lock = asyncio.Lock()
+        self._port_lock = asyncio.Lock()
+        self._shutdown = asyncio.Event()
+        self._asks = Asks(self)
+        self._opened = False
+        self.log_lines: deque[str] = deque(maxlen=1000)
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+    async def open(self) -> Engine:
+        """Open the home folder and start the script host.
+
+        Raises:
+            HomeError: the home folder cannot be used.
+            HostStartError: Node is missing.
+        """
+        if self._opened:
+            return self
+        self.home = Home.open(self._wanted_home)
+        self.environment = Environment(self.home)
+        self.engine_env = engine_environment()
+        self.login_path = login_path()
+        self.search_path = [*managed_path(self.home.root), *self.login_path.split(":"), str(self.home.bin)]
+        self.bash = shutil.which("bash") or "/bin/bash"
+        self.base = BaseEnvironment(self.home.base, self.home.bin, self.home.cache / "UV_CACHE_DIR")
+        self.shells = ShellRegistry(self.host_call)
+        self.methods = load_methods()
+        self._prepared: set[Path] = set()
+        if self._trace_path is not None:
+            self._trace = open(self._trace_path, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - closed by close()
+        starting = asyncio.ensure_future(self._start_process())
+        self.machine = self._machine or detect_machine()
+        process = await starting
+        await self._init_host(process)
+        self._host = process
+        self._opened = True
+        return self
+
+    async def __aenter__(self) -> Engine:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop every run, end every process, and let go of everything."""
+        if not self._opened:
+            return
+        await asyncio.gather(*(run.stop() for run in list(self.runs.values())), return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.shells.end_all()
+        if self._host is not None:
+            await self._host.close()
+        if self._trace is not None:
+            self._trace.close()
+        self._opened = False
+
+    def request_shutdown(self) -> None:
+        """Ask whoever holds the engine to close it."""
+        self._shutdown.set()
+
+    async def wait_shutdown(self) -> None:
+        """Wait until somebody asked for the end."""
+        await self._shutdown.wait()
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ---- the script host --------------------------------------------------------------------------------------------
+    async def _start_process(self) -> HostProcess:
+        process = HostProcess(self._settings, self._notified, self._asks.answer)
+        await process.start()
+        return process
+
+    async def _init_host(self, process: HostProcess) -> None:
+        await process.call(
+            "init", home=str(self.home.root), machine=self.machine.variables(), env=self.merged_environment(None),
+            searchPath=self.search_path, python=[name for name, item in self.methods.items() if item.handler is not None],
+            cloudPlatform=os.environ.get("PINOKIOCLOUD_PLATFORM", "local"), remotes=remotes(self.home.api))
+
+    async def host_call(self, op: str, **body: Any) -> Any:
+        """Call the script host, which is started again when it has ended.
+
+        Raises:
+            HostError: it ended during the call.
+        """
+        process = self._host
+        if process is None or not process.alive:
+            process = await self._restart_host()
+        return await process.call(op, **body)
+
+    call = host_call
+
+    async def _restart_host(self) -> HostProcess:
+        """Start a new host and give it what Python knows of the daemons: they go on."""
+        async with self._host_lock:
+            if self._host is not None and self._host.alive:
+                return self._host
+            if self._host is not None:
+                await self._host.close()
+            process = await self._start_process()
+            await self._init_host(process)
+            daemons = {run.id: wire.encode(run.local) for run in self.runs.values() if run.status == "daemon" and run.local is not wire.UNDEFINED}
+            await process.call("memory.restore", local=daemons, running=[run.id for run in self.runs.values() if run.status == "daemon"],
+                               readiness=dict.fromkeys(self.ready_scripts, "ready"))
+            self._host = process
+            return process
+
+    def _notified(self, message: dict[str, Any]) -> None:
+        op = message["op"]
+        if op == "event":
+            index = message.get("index")
+            self._tell(Event(message["kind"], wire.decode(message.get("data")), message["run"], index), message.get("trace"))
+        elif op == "trace":
+            self._write_trace(message["record"])
+        elif op == "local":
+            run = self.runs.get(message["run"])
+            if run is not None:
+                run.local = wire.decode(message["local"])
+                self._tell(Event("local", {"keys": message["keys"], "local": wire.plain(run.local)}, run.id, run.index))
+        elif op == "warning":
+            run = self.runs.get(message["run"])
+            if run is not None:
+                self.warn(run, message["index"], f"the template {message['template']} stays as it is: {message['reason']}")
+        elif op == "stray":
+            self.log_lines.append(message["message"])
+
+    # ---- events -----------------------------------------------------------------------------------------------------
+    def emit(self, run: Run, kind: str, data: Any, index: int | str | None) -> None:
+        """Tell an event of a run."""
+        self._tell(Event(kind, data, run.id, index), _UNENCODED if run.request.trace else None, run)
+
+    def _tell(self, event: Event, trace: Any = None, run: Run | None = None) -> None:
+        if trace is not None and event.kind in SHOWN:
+            record: dict[str, Any] = {"type": "event", "kind": event.kind, "data": _trace_value(event.data) if trace is _UNENCODED else trace}
+            if event.index is not None:
+                record["index"] = event.index
+            self._write_trace(record)
+        run = run or self.runs.get(event.run)
+        for callback in (*(run.callbacks if run else ()), *self.callbacks):
+            callback(event)
+
+    def _write_trace(self, record: dict[str, Any]) -> None:
+        if self._trace is not None:
+            self._trace.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def warn(self, run: Run, index: int | str | None, text: str) -> None:
+        """Tell that something is not as the script's author will have meant it."""
+        self._tell(Event("warning", {"message": text}, run.id, index), None, run)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Give every event from now on."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.callbacks.append(queue.put_nowait)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.callbacks.remove(queue.put_nowait)
+
+    # ---- runs -------------------------------------------------------------------------------------------------------
+    def script_path(self, uri: str) -> Path:
+        """Return the path of a script: as given, relative to here, or to ``HOME/api`` (spec §2.2)."""
+        if uri.startswith(("http://", "https://", "~/")) or os.path.isabs(uri):
+            return Path(os.path.normpath(resolve(uri, None, self.home)))
+        here = Path.cwd() / uri
+        return Path(os.path.normpath(here if here.exists() else self.home.api / uri))
+
+    def _request(self, path: Path, uri: str, **more: Any) -> RunRequest:
+        app = self.environment.app_of(str(path))
+        try:
+            name = str(path.parent.relative_to(self.home.api))
+        except ValueError:
+            name = path.parent.name
+        return RunRequest(path=str(path), uri=uri, name=name, app=app.name if app else None, strict=self.strict,
+                          trace=self._trace is not None, **more)
+
+    async def start(
+        self, script: str | os.PathLike[str], *, args: Any = wire.UNDEFINED, action: str = "run", id: str | None = None,  # noqa: A002
+        on_event: Callable[[Event], None] | None = None, start: int = 0, local: Any = wire.UNDEFINED,
+    ) -> Run:
+        """Start a script and return its run at once.
+
+        Parameters:
+            script: path, ``~/…`` (below the home), or git address of an installed app.
+            args: its arguments; JSON-like.
+            action: the list of steps.
+            id: an id of its own, so that one script can run several times.
+            on_event: gets the run's events.
+            start: index of the first step (a retry).
+            local: local variables to begin with (a retry).
+
+        Raises:
+            PinokioError: there is a run of this script already.
+        """
+        path = self.script_path(os.fspath(script))
+        request = self._request(path, os.fspath(script) if id else str(path), args=args, action=action, id=id, start=start, local=local)
+        return self._begin(request, on_event)
+
+    def _begin(self, request: RunRequest, on_event: Callable[[Event], None] | None = None) -> Run:
+        run = Run(request, self)
+        if on_event is not None:
+            run.callbacks.append(on_event)
+        if run.id in self.runs:
+            raise PinokioError(f"{request.path} is running already", hint="stop it first", path=request.path)
+        self.runs[run.id] = run
+        self.ready_scripts.discard(run.path)
+        problem = _rejection(Path(request.path))
+        if problem is not None:
+            self._spawn(run._end({"state": "rejected", "error": problem.message, "detail": problem.to_dict()}))  # noqa: SLF001 - its own
+            return run
+        run.start()
+        return run
+
+    async def start_child(self, ctx: StepContext, path: Path, uri: str, *, args: Any, same_args: bool) -> Run:
+        """Start a script for another one (spec §2.9.2)."""
+        caller = ctx.run
+        request = self._request(path, str(path), args=args, args_of=caller.id if same_args else None, caller=caller.id)
+        run = self._begin(request)
+        run.callbacks += [c for c in caller.callbacks if c not in run.callbacks]
+        return run
+
+    async def stop(self, what: str | Run) -> RunResult | None:
+        """Stop a run, by itself, its id, or its script; None when nothing like that runs."""
+        run = what if isinstance(what, Run) else self.runs.get(what) or self.runs.get(str(self.script_path(what)))
+        return None if run is None else await run.stop()
+
+    def keep_running(self, run: Run) -> None:
+        """Treat a run as a daemon, though its script does not say so (systems.md §1)."""
+        self._staying.add(run.key)
+
+    def restart_later(self, path: Path, args: Any, caller: Run) -> None:
+        """Stop a script, then start it again."""
+
+        async def again() -> None:
+            run = self.runs.get(str(path))
+            callbacks = list((run or caller).callbacks)
+            if run is not None:
+                await run.stop()
+            fresh = self._begin(self._request(path, str(path), args=args))
+            fresh.callbacks += callbacks
+
+        self._spawn(again())
+
+    async def execute(self, run: Run, call: Call) -> Any:
+        """Execute a step's method in Python."""
+        item = self.methods[call.method]
+        assert item.handler is not None
+        ctx = StepContext(self, run, call)
+        if not call.has_params and call.method not in _WITHOUT_PARAMS:
+            error = TypeError(f"Cannot read properties of undefined (reading '{next(iter(item.params), 'uri')}')")
+            error.js_name = "TypeError"  # type: ignore[attr-defined]
+            raise error
+        return await item.handler(ctx)
+
+    async def release(self, run: Run) -> None:
+        """End what belongs to a run."""
+        if run.status == "running" and not run.stopping.is_set() and run.key in self._staying:
+            return
+        await self.shells.end_of(run.key)
+        for pid, name in list(self._commands.pop(run.key, ())):
+            await end_tree(pid, name)
+
+    async def ended(self, run: Run, on_stop: Any) -> None:
+        """Take a run out of the table."""
+        assert run.result is not None
+        if self.runs.get(run.id) is run:
+            del self.runs[run.id]
+        self.last_results[run.path] = run.result
+        if run.result.status == "done":
+            self.ready_scripts.add(run.path)
+        else:
+            self.ready_scripts.discard(run.path)
+        self._tell(Event("ended", run.result.to_dict(), run.id), None, run)
+        if isinstance(on_stop, dict) and on_stop.get("uri"):
+            path = Path(os.path.normpath(resolve(str(on_stop["uri"]), Path(run.path).parent, self.home)))
+            if str(path) not in self.runs:
+                self._begin(self._request(path, str(path), args=on_stop.get("input", wire.UNDEFINED), caller=run.id))
+
+    def write_end(self, result: RunResult) -> None:
+        """Write the last record of a trace."""
+        self._write_trace({"type": "end", "status": result.status, "error": _trace_value(result.error),
+                           "local": _trace_value(result.local), "detail": wire.plain(result.detail)})
+        if self._trace is not None:
+            self._trace.flush()
+
+    # ---- what steps need ----------------------------------------------------------------------------------------------
+    def merged_environment(self, app: Path | None) -> dict[str, str]:
+        """Return engine environment < system ENVIRONMENT < app ENVIRONMENT (spec §5.5)."""
+        return {**self.environment.merged(app, self.engine_env), "PINOKIO_HOME": str(self.home.root)}
+
+    def step_environment(self, run: Run) -> dict[str, str]:
+        """Return the ``env`` of a run's steps."""
+        return self.merged_environment(self.environment.app_of(run.path))
+
+    def environment_changed(self) -> None:
+        """Tell the host after the system's file may have changed."""
+        if self._host is not None:
+            self._host.post("environment", env=self.merged_environment(None))
+
+    def shell_environment(self, run: Run, params: Mapping[str, Any], activation: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a run's shell; folders that it names are made (spec §4.2.6)."""
+        app = self.environment.app_of(run.path)
+        for folder in self.environment.path_values(app):
+            if folder not in self._prepared:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._prepared.add(folder)
+        token = self.home.cache / "HF_AUTH" / "token"
+        env = shell_environment(home=self.home.root, merged=self.merged_environment(app), params=params, activation=activation,
+                                login=self.login_path, token_path=token if token.exists() else None)
+        env["_PKC_BASE"] = str(self.base.prefix)
+        env["_PKC_CONDA"] = str(self.base.conda)
+        return env
+
+    def exec_environment(self, run: Run, given: Any) -> dict[str, str]:
+        """Return the environment of ``exec``: the engine's, with the step's own on top (spec §4.1)."""
+        env = self.shell_environment(run, {"env": given} if isinstance(given, dict) else {}, {})
+        return {**env, "PIP_REQUIRE_VIRTUALENV": "true"}
+
+    async def ensure_base(self, say: Callable[[str], None]) -> None:
+        """Make the base environment unless it is there."""
+        if self.base.ready():
+            return
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self.base.ensure, lambda text: loop.call_soon_threadsafe(say, text) and None)
+
+    async def refresh_remotes(self) -> None:
+        """Tell the host which repositories are installed."""
+        await self.host_call("remotes", remotes=remotes(self.home.api))
+
+    async def set_local(self, run: Run, name: str, value: Any) -> None:
+        """Set a local variable of a run."""
+        local = run.local if isinstance(run.local, dict) else {}
+        run.local = {**local, name: value}
+        await self.host_call("memory.restore", local={run.id: wire.encode(run.local)})
+
+    async def ask_person(self, ctx: StepContext, prompt: Prompt, default: Any = wire.UNDEFINED) -> Any:
+        """Ask whoever answers; ``default`` is taken when nobody is there."""
+        asking = asyncio.ensure_future(self.prompter.ask(prompt))
+        stop = asyncio.ensure_future(ctx.stopping.wait())
+        try:
+            await asyncio.wait({asking, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                asking.cancel()
+                return wire.UNDEFINED
+            return asking.result()
+        except PinokioError:
+            if default is wire.UNDEFINED:
+                raise
+            return default
+        finally:
+            stop.cancel()
+
+    # ---- shells -------------------------------------------------------------------------------------------------------
+    def new_shell(self, run: Run, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]) -> ShellSession:
+        """Make a shell for a run."""
+        self._tell(Event("shell", {"id": spec.id, "line": spec.line, "cwd": str(spec.cwd), "log": str(spec.log)}, run.id, run.index), None, run)
+        return self.shells.new(spec, on_output, on_fired)
+
+    def shell(self, name: str) -> ShellSession | None:
+        """Return a shell by id."""
+        return self.shells.get(name)
+
+    async def end_shell(self, shell: ShellSession) -> None:
+        """End a shell and everything that it started."""
+        await self.shells.end(shell)
+
+    async def end_shells_of(self, group: str) -> None:
+        """End the shells of a run, named by its id or its key."""
+        run = self.runs.get(group) or self.runs.get(str(self.home.path(group)))
+        await self.shells.end_of(run.key if run else group)
+
+    def handler_fired(self, ctx: StepContext, params: Mapping[str, Any], fired: Mapping[str, Any]) -> None:
+        """An ``on`` item with ``trigger`` or ``notify`` matched (spec §4.2.7)."""
+        handler = (params.get("on") or [])[fired["handler"]]
+        if fired.get("trigger"):
+            self._spawn(self._trigger(ctx, str(fired["trigger"]), wire.decode(fired["match"])))
+        if fired.get("notify"):
+            self._spawn(self._notify_handler(ctx, handler.get("notify"), fired["match"]))
+
+    async def _notify_handler(self, ctx: StepContext, template: Any, match: Any) -> None:
+        answer = await self.host_call("scan.notify", scan=0, template=wire.encode(template), event=match)
+        ctx.emit("push", wire.decode(answer["value"]))
+
+    async def _trigger(self, ctx: StepContext, action: str, match: Any) -> None:
+        """Run another action of the same script beside this one; in a script that is no daemon its end ends all (spec §7 #41)."""
+        run = ctx.run
+        request = self._request(Path(run.path), run.request.uri, action=action, parallel=os.urandom(8).hex(), caller=run.request.caller,
+                                id=run.request.id, args={"event": match, "trigger": action})
+        side = Run(request, self)
+        side.callbacks = run.callbacks
+        side.start()
+        result = await side.wait()
+        if result.status == "done" and not run.finished and run.status != "daemon":
+            await run.stop()
+        elif not result.ok:
+            self.warn(run, ctx.index, f"the action '{action}' failed: {result.message}")
+
+    def shell_log(self, run: Run) -> Path:
+        """Return the file that gets the raw output of a run's shells."""
+        return self.log_of(run.path)
+
+    def log_of(self, script: str) -> Path:
+        """Return the log of a script's shells."""
+        path = Path(script)
+        with contextlib.suppress(ValueError):
+            return self.home.logs / "shell" / path.relative_to(self.home.api).with_name(path.name + ".log")
+        return self.home.logs / "shell" / "_" / (str(path).strip("/").replace("/", "_") + ".log")
+
+    def note_exit(self, run: Run, index: int | str, code: int | None) -> None:
+        """Remember the exit code of a step's command."""
+        if code is not None:
+            self._exit_codes.setdefault(run.key, []).append((index, code))
+            if code:
+                self._tell(Event("exit", {"code": code}, run.id, index), None, run)
+
+    def note_failure(self, run: Run, index: int | str, errors: Sequence[str], lines: Sequence[str], code: int | None) -> None:
+        """Tell why a shell step failed: what matched, the exit code, the last lines."""
+        self._tell(Event("failure", {"errors": list(errors), "lines": list(lines), "code": code}, run.id, index), None, run)
+
+    def fails_on_exit_code(self, run: Run) -> bool:
+        """Whether exit codes fail steps: the engine's setting, or the app's ``PINOKIOCLOUD_FAIL_ON_EXIT_CODE``."""
+        value = self.step_environment(run).get("PINOKIOCLOUD_FAIL_ON_EXIT_CODE", "")
+        return self._fail_on_exit_code or value.lower() in ("1", "true", "yes", "on")
+
+    async def run_command(self, run: Run, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run a program without a terminal; give exit code, output and error output."""
+        name = os.urandom(8).hex()
+        process = await asyncio.create_subprocess_exec(
+            *argv, cwd=cwd, env={**env, SHELL_VARIABLE: name}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True)
+        entry = (process.pid, name)
+        self._commands.setdefault(run.key, set()).add(entry)
+        try:
+            out, err = await process.communicate()
+        except BaseException:
+            await end_tree(process.pid, name)
+            await process.wait()
+            raise
+        finally:
+            self._commands.get(run.key, set()).discard(entry)
+        return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+    # ---- ports --------------------------------------------------------------------------------------------------------
+    async def port_is_free(self, port: int) -> bool:
+        """Whether nothing listens on a port, on any interface."""
+        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - to see, not to serve
+            with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                try:
+                    probe.bind((address, port))
+                    probe.listen(1)
+                except OSError as error:
+                    if error.errno in _TAKEN:
+                        return False
+                    raise
+        return True
+
+    async def free_port(self) -> int:
+        """Return the first free port from 42003 on (spec §3.6.1).
+
+        Raises:
+            PinokioError: every port is taken.
+        """
+        return (await self.free_ports(1))[0]
+
+    async def free_ports(self, count: int) -> list[int]:
+        """Return that many free ports, the lowest first."""
+        found: list[int] = []
+        async with self._port_lock:
+            for port in range(_FIRST_PORT, _LAST_PORT + 1):
+                if await self.port_is_free(port):
+                    found.append(port)
+                    if len(found) == count:
+                        return found
+        raise PinokioError(f"there are no {count} free ports between {_FIRST_PORT} and {_LAST_PORT}")
+
+
+_UNENCODED: Any = object()
+_TAKEN = {98, 48, 13}  # EADDRINUSE on Linux and macOS, EACCES
+_WITHOUT_PARAMS = {
+    "shell.run", "shell.start", "shell.enter", "shell.stop", "process.wait", "push", "notify", "hf.login", "hf.logout", "input", "modal",
+    "htmlmodal", "htmlmodal.open", "htmlmodal.close", "loading.start", "loading.end", "filepicker.open", "web.close", "browser.close", "web.expose",
+    "terminal.upload", "proxy.start", "proxy.stop", "clipboard.paste", "app.search", "app.refresh", "key.get", "key.set", "script.restart", "browser",
+}
+
+
+def _rejection(path: Path) -> PinokioError | None:
+    """Why a path cannot be run at all (spec §1.1, §2.2)."""
+    if not path.exists():
+        return ScriptNotFoundError(f"ENOENT: no such file or directory, stat '{path}'", path=str(path), hint="is the path right?")
+    if path.is_dir():
+        return ScriptNotFoundError(f"module doesn't exist: {path} is a folder", path=str(path), hint="name a script in it, such as install.js")
+    return None
+
+
+def _trace_value(value: Any) -> Any:
+    """Encode a value for a trace (see ``wire.js``, trace)."""
+    if value is wire.UNDEFINED:
+        return {"$undef": True}
+    if isinstance(value, wire.Match):
+        return {"$match": [_trace_value(item) for item in value], "index": value.index, "groups": _trace_value(value.groups)}
+    if isinstance(value, wire.JSError):
+        return {"$error": value.name, "message": value.message, "code": value.code}
+    if isinstance(value, dict):
+        return {key: _trace_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_trace_value(item) for item in value]
+    return wire.plain(value)
+

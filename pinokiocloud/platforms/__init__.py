@@ -1,0 +1,3 @@
+"""The machine and the platform that the engine runs on."""
+
+from __future__ import annotations

@@ -1,0 +1,405 @@
+"""One run of a script, seen from Python: drives the host's step loop and serves what it asks for (spec §2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pinokiocloud.errors import HostError, PinokioError
+from pinokiocloud.script import wire
+
+__all__ = ["Call", "ResultOf", "Run", "RunRequest", "RunResult", "Services"]
+
+FINISHED = frozenset({"done", "error", "rejected", "stopped", "timeout"})
+_STOP_GRACE = 3.0  # s that a method has for ending by itself after a stop
+
+
+@dataclass(frozen=True)
+class ResultOf:
+    """Stands for the last result of another run: the value itself stays in the host."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is to be run.
+
+    Parameters:
+        path: the script's absolute path.
+        uri: as it was asked for.
+        args: its arguments; UNDEFINED for none.
+        args_of: id of a run whose waiting step's ``params.params`` are the arguments.
+        action: the list of steps.
+        id: the run's id when it is not the path.
+        cwd: another working folder than the script's own.
+        caller: id of the run that started it.
+        name: the script's folder relative to ``HOME/api``.
+        app: the app's folder name.
+        strict: follow the reference where it is wrong, too.
+        trace: make trace records.
+        parallel: a key when the run goes on beside one of the same id (``on[].trigger``).
+        start: index of the first step.
+        tainted: whether text from outside has reached the caller.
+        local: local variables to begin with (a retry).
+    """
+
+    path: str
+    uri: str
+    args: Any = wire.UNDEFINED
+    args_of: str | None = None
+    action: str = "run"
+    id: str | None = None
+    cwd: str | None = None
+    caller: str | None = None
+    name: str = ""
+    app: str | None = None
+    strict: bool = False
+    trace: bool = False
+    parallel: str | None = None
+    start: int = 0
+    tainted: bool = False
+    local: Any = wire.UNDEFINED
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        status: ``done``, ``daemon`` (its steps are done, it stays up), ``error``, ``rejected`` (it would not start),
+            ``stopped``, ``timeout``.
+        error: what failed, in the reference's words; None without an error.
+        detail: the same for people: code, message, hint, step index, method …
+        local: the script's local variables.
+        script: path of the script.
+    """
+
+    status: str
+    error: Any = None
+    detail: dict[str, Any] = field(default_factory=dict)
+    local: Any = wire.UNDEFINED
+    script: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the script did what it should."""
+        return self.status in ("done", "daemon")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def url(self) -> str | None:
+        """``local.url``: the address that the app announced."""
+        url = self.local.get("url") if isinstance(self.local, dict) else None
+        return url if isinstance(url, str) else None
+
+    @property
+    def message(self) -> str:
+        """What failed, for people; empty without an error."""
+        if self.error is None and not self.detail:
+            return ""
+        text = str(self.detail.get("message") or self.error or "the run failed")
+        reason = self.detail.get("reason")
+        hint = self.detail.get("hint")
+        return text + (f"\n{reason}" if reason else "") + (f"\n{hint}" if hint else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as a JSON-like object."""
+        return {
+            "status": self.status, "error": wire.plain(self.error), "detail": wire.plain(self.detail),
+            "local": wire.plain(self.local), "script": self.script,
+        }
+
+
+@dataclass(frozen=True)
+class Call:
+    """A step that Python has to execute."""
+
+    method: str
+    params: Any
+    has_params: bool
+    index: int | str
+    cwd: Path
+    step: dict[str, Any]
+
+
+class Services(Protocol):
+    """What a run needs from the engine."""
+
+    async def call(self, op: str, **body: Any) -> Any:
+        """Call the script host."""
+
+    async def execute(self, run: Run, call: Call) -> Any:
+        """Execute a step's method; return its result."""
+
+    def step_environment(self, run: Run) -> dict[str, str]:
+        """Return the ``env`` of a step."""
+
+    async def free_port(self) -> int:
+        """Return the first free port from 42003 on."""
+
+    async def release(self, run: Run) -> None:
+        """End everything that belongs to the run: its shells, waits, tunnels."""
+
+    async def ended(self, run: Run, on_stop: Any) -> None:
+        """Take notice of a run's end, and start its ``on.stop`` request."""
+
+    def emit(self, run: Run, kind: str, data: Any, index: int | str | None) -> None:
+        """Tell an event."""
+
+
+class Run:
+    """A run, from its request to its end.
+
+    Parameters:
+        request: what is to be run.
+        services: the engine.
+    """
+
+    def __init__(self, request: RunRequest, services: Services) -> None:
+        self.request = request
+        self.id = request.id or request.path
+        self.key = uuid.uuid4().hex
+        self.path = request.path
+        self.status = "starting"
+        self.result: RunResult | None = None
+        self.local: Any = wire.UNDEFINED
+        self.index: int | str = 0
+        self.total = 0
+        self.method: str | None = None
+        self._services = services
+        self._stopping = asyncio.Event()
+        self._settled: asyncio.Future[RunResult] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._reason = "stopped"
+        self.callbacks: list[Callable[[Any], None]] = []
+
+    # ---- what others see ------------------------------------------------------------------------------------------
+    @property
+    def finished(self) -> bool:
+        """Whether it is over; a daemon is not."""
+        return self.status in FINISHED
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the run is to stop."""
+        return self._stopping
+
+    async def wait(self) -> RunResult:
+        """Wait until the steps are done (a daemon's too) or the run failed, and return how."""
+        return await asyncio.shield(self._settled)
+
+    async def wait_finished(self) -> RunResult:
+        """Wait until the run is over, a daemon until it is stopped."""
+        await self.wait()
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+        while not self.finished:
+            await self._stopping.wait()
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
+            else:
+                await asyncio.sleep(0)
+        assert self.result is not None
+        return self.result
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._main(), name=f"run {self.id}")
+
+    async def stop(self, reason: str = "stopped") -> RunResult:
+        """Stop the run and everything that belongs to it (spec §2.8).
+
+        Parameters:
+            reason: the status that it gets: ``stopped`` or ``timeout``.
+        """
+        if self.finished:
+            assert self.result is not None
+            return self.result
+        self._reason = reason
+        self._stopping.set()
+        if self.status == "daemon":
+            self._finish_later(RunResult(reason, local=self.local, script=self.path))
+        if self._task is not None and not self._task.done():
+            with contextlib.suppress(HostError):
+                await self._services.call("run.stop", **self._key)
+            await asyncio.shield(self._task)
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+        assert self.result is not None
+        return self.result
+
+    # ---- the loop ---------------------------------------------------------------------------------------------------
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {"run": self.id, "parallel": self.request.parallel} if self.request.parallel else {"run": self.id}
+
+    def _start_body(self) -> dict[str, Any]:
+        r = self.request
+        body: dict[str, Any] = {
+            **self._key, "path": r.path, "uri": r.uri, "action": r.action, "name": r.name, "app": r.app,
+            "strict": r.strict, "trace": r.trace, "start": r.start, "tainted": r.tainted, "emitErrors": True,
+            "explicitId": r.id is not None,
+        }
+        if r.cwd:
+            body["cwd"] = r.cwd
+        if r.caller:
+            body["caller"] = r.caller
+        if r.args_of is not None:
+            body["argsOf"] = r.args_of
+        elif r.args is not wire.UNDEFINED:
+            body["hasArgs"] = True
+            body["args"] = wire.encode(r.args)
+        if r.local is not wire.UNDEFINED:
+            body["local"] = wire.encode(r.local)
+        return body
+
+    async def _main(self) -> None:
+        call = self._services.call
+        try:
+            reply = await call("run.start", **self._start_body())
+            if reply["state"] == "ready":
+                self.status = "running"
+                self.total = reply["total"]
+                reply = await call("run.drive", **self._key)
+            while True:
+                state = reply["state"]
+                if state == "slice":
+                    reply = await call("run.drive", **self._key)
+                elif state == "need":
+                    body: dict[str, Any] = {}
+                    if reply["env"]:
+                        body["env"] = self._services.step_environment(self)
+                    if reply["port"]:
+                        body["port"] = await self._services.free_port()
+                    reply = await call("run.vars", **self._key, **body)
+                elif state == "call":
+                    answer = await self._execute(reply)
+                    reply = await call("run.reply", **self._key, answer=answer)
+                else:
+                    break
+            await self._end(reply)
+        except HostError as error:
+            await self._end({"state": "error", "error": error.message, "detail": {**error.to_dict(), **error.context}})
+        except Exception as error:  # a fault of ours: the run must end all the same
+            await self._end({"state": "error", "error": f"{type(error).__name__}: {error}",
+                             "detail": {"code": "internal", "message": f"{type(error).__name__}: {error}"}})
+            raise
+
+    async def _execute(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """Execute one step in Python; give its answer for the host."""
+        step = Call(reply["method"], wire.decode(reply["params"]), bool(reply["hasParams"]), reply["index"],
+                    Path(reply["cwd"]), wire.decode(reply["step"]))
+        self.index = step.index
+        self.method = step.method
+        task = asyncio.get_running_loop().create_task(self._services.execute(self, step))
+        stop = asyncio.get_running_loop().create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await self._services.release(self)
+                await asyncio.wait({task}, timeout=_STOP_GRACE)
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+        finally:
+            stop.cancel()
+        self.method = None
+        if task.cancelled():
+            return {"value": wire.encode(wire.UNDEFINED)}
+        error = task.exception()
+        if error is not None:
+            if not isinstance(error, Exception):
+                raise error
+            return {"error": _answer(error)}
+        value = task.result()
+        if isinstance(value, ResultOf):
+            return {"from": value.run}
+        return {"value": wire.encode(wire.UNDEFINED if value is None else value)}
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+    async def _end(self, reply: dict[str, Any]) -> None:
+        state = reply["state"]
+        if state == "stopped" or (self._stopping.is_set() and state in ("done", "daemon", "error")):
+            await self._finish(RunResult(self._reason, local=self.local, script=self.path))
+            return
+        detail = wire.decode(reply.get("detail") or {})
+        error = reply.get("error")
+        if state == "daemon":
+            self.local = wire.decode(reply["local"])
+            self.status = "daemon"
+            self.result = RunResult("daemon", local=self.local, script=self.path)
+            with contextlib.suppress(HostError):
+                await self._services.call("run.ready", path=self.path)
+            self._settled.set_result(self.result)
+            return
+        if state == "done":
+            self.local = wire.decode(reply["local"])
+        if state == "error" and detail.get("rejected"):
+            state = "rejected"
+        await self._finish(RunResult(state, error=error, detail=detail, local=self.local, script=self.path))
+
+    def _finish_later(self, result: RunResult) -> None:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._finish(result))
+
+    async def _finish(self, result: RunResult) -> None:
+        """End what belongs to the run, take it out of the running table, and tell those who wait."""
+        if self.finished:
+            return
+        await self._services.release(self)
+        on_stop = None
+        try:
+            answer = await self._services.call(
+                "run.end", **self._key, keepResult=True, readiness="ready" if result.status == "done" else "stopped")
+            on_stop = wire.decode(answer["onStop"])
+            if self.local is wire.UNDEFINED and "local" in answer:
+                self.local = wire.decode(answer["local"])
+        except HostError:
+            pass  # the host is gone, and with it the run's entry
+        if result.local is wire.UNDEFINED:
+            result = RunResult(result.status, result.error, result.detail, self.local, result.script)
+        self.result = result
+        self.status = result.status
+        await self._services.ended(self, on_stop)
+        if not self._settled.done():
+            self._settled.set_result(result)
+        self._stopping.set()
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        import html  # noqa: PLC0415 - only in a notebook
+
+        url = self.result.url if self.result else None
+        link = f' · <a href="{html.escape(url)}">{html.escape(url)}</a>' if url else ""
+        failed = f"<pre>{html.escape(self.result.message)}</pre>" if self.result and self.result.message else ""
+        step = "" if self.finished else f" · step {self.index} of {self.total}"
+        return f"<div><b>{html.escape(Path(self.path).name)}</b> · {html.escape(self.status)}{step}{link}{failed}</div>"
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} {self.status}>"
+
+
+def _answer(error: Exception) -> dict[str, Any]:
+    """Turn a method's exception into what the host throws."""
+    if isinstance(error, PinokioError):
+        return {"name": "Error", "message": error.message,
+                "detail": {"code": error.code, "hint": error.hint, **{k: str(v) for k, v in error.context.items()}}}
+    name = getattr(error, "js_name", "Error")
+    message = getattr(error, "js_message", None) or str(error) or type(error).__name__
+    answer: dict[str, Any] = {"name": name, "message": message}
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        answer["code"] = code
+    return answer
+
+
+Executor = Callable[[Run, Call], Awaitable[Any]]

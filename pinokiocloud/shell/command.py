@@ -1,0 +1,112 @@
+"""The command line of a shell step: from ``message`` and activation to the text that is typed (spec §4.2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["argv_line", "javascript_text", "joiner", "lines_of", "with_activation"]
+
+_PURE = re.compile(r"\A\{\{.+\}\}\Z")
+_ENV_ARGUMENT = re.compile(r"\A__PINOKIO_ENVARG_(\d+)__\Z")
+
+
+def javascript_text(value: Any) -> str:
+    """Return the text that JavaScript's ``String(value)`` gives for a simple value."""
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if value is None:
+        return "null"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    if isinstance(value, (list, tuple)):
+        return ",".join("" if item is None else javascript_text(item) for item in value)
+    if isinstance(value, dict):
+        return "[object Object]"
+    return str(value)
+
+
+def _quote(text: str) -> str:
+    variable = _ENV_ARGUMENT.match(text)
+    if variable:
+        return f'"$PINOKIO_ARG_{variable.group(1)}"'
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def _flag(key: str) -> str:
+    return f"-{key}" if len(key) == 1 else f"--{key}"
+
+
+def _unresolved(value: Any) -> bool:
+    return isinstance(value, str) and bool(_PURE.match(value))
+
+
+def argv_line(message: Mapping[str, Any]) -> str:
+    """Return the command line of an argv object (spec §4.2.2, object).
+
+    ``_`` holds the positionals; ``true`` is ``--key``, ``false`` is ``--no-key``, a list repeats its key, one-letter
+    keys get one dash; unresolved templates are dropped; every argument is quoted for a POSIX shell.
+    """
+    argv: list[str] = []
+    positionals = message.get("_", [])
+    for item in positionals if isinstance(positionals, Sequence) and not isinstance(positionals, str) else [positionals]:
+        if item is not None and not _unresolved(item):
+            argv.append(javascript_text(item))
+    for key, value in message.items():
+        if key == "_" or value is None or _unresolved(value):
+            continue
+        if value is True:
+            argv.append(_flag(key))
+        elif value is False:
+            argv.append(f"--no-{key}")
+        elif isinstance(value, list):
+            for item in value:
+                if item is not None and not _unresolved(item):
+                    argv += [_flag(key), javascript_text(item)]
+        elif isinstance(value, dict):
+            for name, item in value.items():  # as yargs-unparse: --key.name value
+                if item is not None and not _unresolved(item):
+                    argv += [f"--{key}.{name}", javascript_text(item)]
+        else:
+            argv += [_flag(key), javascript_text(value)]
+    return " ".join(_quote(item) for item in argv)
+
+
+def _element(item: Any) -> str:
+    return argv_line(item) if isinstance(item, Mapping) else javascript_text(item)
+
+
+def joiner(chain: Any) -> str:
+    """Return what stands between activation and message, and between chained messages."""
+    return {"*": " ; ", "|": " || "}.get(chain if isinstance(chain, str) else "", " && ")
+
+
+def lines_of(message: Any, chain: Any) -> list[str | None]:
+    """Return the command lines of a ``message``: one a shell; None stands for "activate only".
+
+    An array without ``chain`` runs each element in a shell of its own; empty elements are left out, and nothing is
+    left of an array of empty ones (spec §4.2.2).
+    """
+    if isinstance(message, list):
+        if chain:
+            # falsy and blank elements are left out
+            parts = [text for text in (_element(item) for item in message if item) if text.strip()]
+            return [joiner(chain).join(parts) if parts else None]
+        lines: list[str | None] = []
+        for item in message:
+            if not item or _unresolved(item):
+                continue
+            lines.append(_element(item))
+        return lines
+    if message is None or message == "" or message is False or message == 0:
+        return [None]
+    return [_element(message)]
+
+
+def with_activation(activation: Sequence[str], line: str | None, chain: Any) -> str:
+    """Return the whole line that is typed: activation joined by ``;``, then the message (spec §4.2.2)."""
+    first = " ; ".join(activation)
+    return joiner(chain).join(part for part in (first, line) if part)

@@ -1,0 +1,457 @@
+"""One shell: bash on a terminal, its output, its events and its end (spec §4.2.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from pinokiocloud.errors import PinokioError, ShellError
+from pinokiocloud.shell.scan import End, OutputScanner
+from pinokiocloud.shell.terminal import PtyTerminal
+from pinokiocloud.shell.text import PlainText
+from pinokiocloud.shell.tree import SHELL_VARIABLE, ProcessIdentity, end_tree, identity
+
+__all__ = ["PROMPT", "Outcome", "ShellSession", "ShellSpec"]
+
+PROMPT = "<<PINOKIO_SHELL>>"
+_BASHRC = Path(__file__).parent / "bashrc"
+_TAIL = 1 << 20  # bytes of raw output kept for the screen text
+_COALESCE = 0.004  # s: output that belongs together arrives together
+_BATCH = 0.05  # s between two notes to viewers
+_HIGH_WATER = 1 << 22  # bytes that wait for the scanner before reading pauses
+
+Call = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class ShellSpec:
+    """What a shell is to do.
+
+    Parameters:
+        line: the text that is typed, None for nothing.
+        cwd: its folder.
+        env: its whole environment.
+        on: the step's event handlers.
+        program: the shell's program; bash is driven with marks, others by their end.
+        persistent: whether the shell stays when its command is done.
+        live: whether an error in the output ends the step at once.
+        id: the shell's id.
+        group: the run that it belongs to.
+        cols, rows: the terminal's size, characters.
+        log: file that gets every byte of output.
+        once: run ``line`` as ``program -c``, without marks and prompt (``sudo``).
+    """
+
+    line: str | None
+    cwd: Path
+    env: Mapping[str, str]
+    on: Any = None
+    program: str = "bash"
+    persistent: bool = False
+    live: bool = True
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    group: str = ""
+    cols: int = 100
+    rows: int = 30
+    log: Path | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the command of a shell ended.
+
+    Attributes:
+        kind: ``prompt`` (the command is done), ``exit`` (the shell ended), ``done``, ``kill``, ``break``, ``stopped``.
+        code: exit code of the command or the shell; None when it goes on.
+    """
+
+    kind: str
+    code: int | None = None
+    handler: int = -1
+
+
+class _Marks:
+    """Finds the marks that bashrc prints, in chunks, and takes them out."""
+
+    def __init__(self, token: str) -> None:
+        self._start = f"\x1b]698;{token}\x07".encode()
+        self._prompt = f"\x1b]697;{token};".encode()
+        self._held = b""
+
+    def feed(self, data: bytes) -> list[tuple[str, Any]]:
+        """Return ("data", bytes), ("start", None) and ("prompt", code) in the order of the output."""
+        data = self._held + data
+        self._held = b""
+        out: list[tuple[str, Any]] = []
+        at = 0
+        while True:
+            i = data.find(b"\x1b]69", at)
+            if i < 0:
+                break
+            if data.startswith(self._start, i):
+                out += [("data", data[at:i]), ("start", None)]
+                at = i + len(self._start)
+                continue
+            if data.startswith(self._prompt, i):
+                j = data.find(b"\x07", i)
+                if j < 0:
+                    self._held = data[i:]
+                    data = data[:i]
+                    break
+                out += [("data", data[at:i]), ("prompt", int(data[i + len(self._prompt):j] or b"0"))]
+                at = j + 1
+                continue
+            if len(data) - i < len(self._prompt) + 6 and (self._start.startswith(data[i:]) or self._prompt.startswith(data[i:])):
+                self._held = data[i:]
+                data = data[:i]
+                break
+            out.append(("data", data[at:i + 4]))
+            at = i + 4
+        rest = data[at:]
+        # the first bytes of a mark may end the chunk
+        for size in range(min(4, len(rest)), 0, -1):
+            if not self._held and rest.endswith(b"\x1b]69"[:size]):
+                self._held = rest[-size:]
+                rest = rest[:-size]
+                break
+        out.append(("data", rest))
+        return [item for item in out if item[0] != "data" or item[1]]
+
+
+class ShellSession:
+    """A shell and what goes on in it.
+
+    Parameters:
+        spec: what it is to do.
+        call: calls the script host, for events and the screen's text.
+        on_output: gets the raw text for viewers, in batches.
+        on_fired: gets ``trigger`` and ``notify`` handlers that matched.
+    """
+
+    _numbers = iter(range(1, 1 << 62))
+
+    def __init__(
+        self, spec: ShellSpec, *, call: Call, on_output: Callable[[str], None],
+        on_fired: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self.spec = spec
+        self.id = spec.id
+        self._call = call
+        self._on_output = on_output
+        self._token = secrets.token_hex(8)
+        self._marks = _Marks(self._token)
+        self._plain = PlainText()
+        self._viewer = PlainDecoder()
+        self.scanner = OutputScanner(call, next(self._numbers), spec.on, live=spec.live, on_fired=on_fired)
+        self._terminal: PtyTerminal | None = None
+        self._log: IO[bytes] | None = None
+        self._raw = bytearray()  # the tail of everything, for the screen
+        self._said = bytearray()  # the tail of what commands printed, for the final check
+        self._batch: list[bytes] = []
+        self._batch_timer: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self._waiting_bytes = 0
+        self._in_command = spec.once
+        self._lines: list[str] = []
+        self._code: int | None = None
+        self._prompts = 0
+        self._idle = False
+        self._exit: int | None = None
+        self._stopped = False
+        self._echo = bytearray()
+        self._program: ProcessIdentity | None = None
+        self._detached: asyncio.Task[None] | None = None
+        self.started = time.time()
+        self.ended = False
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+    @property
+    def pid(self) -> int | None:
+        """The shell's process id."""
+        return self._terminal.pid if self._terminal else None
+
+    @property
+    def process(self) -> ProcessIdentity | None:
+        """The shell's process: pid and start time."""
+        return self._program
+
+    @property
+    def alive(self) -> bool:
+        """Whether the shell's program is still there."""
+        return self._terminal is not None and not self.ended and self._exit is None
+
+    def _argv(self) -> list[str]:
+        program = self.spec.program
+        if self.spec.once:
+            return [program, "-c", self.spec.line or "true"]
+        if os.path.basename(program) == "bash":  # noqa: PTH119 - a program's name, not a file
+            # --rcfile would let the machine's own bashrc run first: ours is typed instead, see start()
+            return [program, "--noprofile", "--norc", "-i"]
+        return [program, "-c", self.spec.line] if self.spec.line else [program]
+
+    async def start(self) -> None:
+        """Start the shell.
+
+        Raises:
+            ShellError: the program or the folder cannot be used, or an event is no regular expression.
+        """
+        spec = self.spec
+        await self.scanner.open()
+        spec.cwd.mkdir(parents=True, exist_ok=True)
+        if spec.log is not None:
+            spec.log.parent.mkdir(parents=True, exist_ok=True)
+            self._log = spec.log.open("ab", buffering=1 << 16)
+        marked = os.path.basename(spec.program) == "bash" and not spec.once  # noqa: PTH119 - as above
+        self._in_command = not marked
+        if marked and spec.line is not None:
+            self._lines = spec.line.split("\n")
+        env = {**spec.env, SHELL_VARIABLE: self.id, "_PKC_MARK": self._token}
+        self._terminal = PtyTerminal(self._argv(), env=env, cwd=str(spec.cwd), cols=spec.cols, rows=spec.rows,
+                                     on_data=self._data, on_exit=self._exited)
+        self._program = identity(self._terminal.pid)
+        if marked:
+            self._terminal.write(f" . '{_BASHRC}'\n".encode())
+
+    def _data(self, data: bytes) -> None:
+        """Take raw output: for the log, the viewers, the screen and the scanner."""
+        for kind, value in self._marks.feed(data):
+            if kind == "data":
+                self._output(value)
+            elif kind == "start":
+                self._in_command = True
+                self._echo.clear()
+            else:
+                self._prompt(value)
+        if self._waiting_bytes > _HIGH_WATER and self._terminal is not None:
+            self._terminal.pause()
+        self._changed.set()
+
+    def _output(self, data: bytes) -> None:
+        if self._prompts == 0 and not self._in_command:
+            return  # before bashrc was read: nobody's output
+        if self._log is not None:
+            self._log.write(data)
+        self._raw += data
+        if len(self._raw) > 2 * _TAIL:
+            del self._raw[:-_TAIL]
+        self._batch.append(data)
+        if self._batch_timer is None:
+            self._batch_timer = asyncio.get_running_loop().call_later(_BATCH, self._flush_batch)
+        if self._in_command:
+            self._waiting_bytes += len(data)
+            self._said += data
+            if len(self._said) > 2 * _TAIL:
+                del self._said[:-_TAIL]
+            if not self.scanner.idle:
+                self.scanner.feed(self._plain.feed(data))
+        else:
+            self._echo += data
+
+    def _prompt(self, code: int) -> None:
+        if not self._in_command and self._prompts > 0:
+            # The line never ran: what bash said about it (a syntax error, a failed history expansion) is its output.
+            said = bytes(self._echo).rpartition(b"\x1b[?2004l\r")[2]
+            self._said += said
+            self.scanner.feed(self._plain.feed(said))
+        if self._in_command and not self.scanner.idle:
+            self.scanner.feed(self._plain.feed(b"", final=True))
+        self._in_command = False
+        self._echo.clear()
+        self._prompts += 1
+        self._code = code
+        if self._lines:
+            line = self._lines.pop(0)
+            self._type(line + "\n")
+        else:
+            self._idle = True
+        self._changed.set()
+
+    def _type(self, text: str) -> None:
+        self._idle = False
+        if self._terminal is not None:
+            # a tab asks readline for completions: it is switched off, so the tab is text
+            self._terminal.write(text.encode("utf-8", "surrogateescape"))
+
+    def _exited(self, code: int) -> None:
+        self._exit = code
+        self.scanner.feed(self._plain.feed(b"", final=True))
+        self._changed.set()
+
+    def _flush_batch(self) -> None:
+        self._batch_timer = None
+        if self._batch:
+            text = self._viewer.decode(b"".join(self._batch))
+            self._batch.clear()
+            if text:
+                self._on_output(text)
+
+    def flush(self) -> None:
+        """Hand everything that has arrived to the viewers now."""
+        if self._batch_timer is not None:
+            self._batch_timer.cancel()
+        self._flush_batch()
+        if self._log is not None:
+            self._log.flush()
+
+    # ---- waiting --------------------------------------------------------------------------------------------------
+    async def wait(self) -> Outcome:
+        """Wait until the command is done, an event ends it, or the shell is gone."""
+        while True:
+            await self._changed.wait()
+            if not (self._finished() or self._stopped):
+                await asyncio.sleep(_COALESCE)
+            self._changed.clear()
+            finished = self._finished()
+            end = await self._scan()
+            if end is not None:
+                return Outcome(end.kind, None, end.handler)
+            if self._stopped:
+                return Outcome("stopped", self._code)
+            if self._exit is not None:
+                return Outcome("exit", self._exit)
+            if finished and not self.spec.persistent:
+                return Outcome("prompt", self._code)
+
+    def _finished(self) -> bool:
+        return self._exit is not None or (self._idle and not self._in_command)
+
+    async def _scan(self) -> End | None:
+        end = await self.scanner.scan()
+        self._waiting_bytes = 0
+        if self._terminal is not None:
+            self._terminal.resume()
+        return end
+
+    async def wait_idle(self) -> bool:
+        """Wait until the prompt is back; False when the shell ended instead."""
+        while not (self._idle and not self._in_command):
+            if self._exit is not None or self._stopped:
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
+    async def wait_change(self) -> None:
+        """Wait until something more was printed, or the state changed."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def detach(self) -> None:
+        """Let the shell go on without anybody waiting for it: its output still goes to log and viewers."""
+        if self._detached is None:
+            self._detached = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        """Goes on watching a detached shell: triggers still fire, memory stays bounded."""
+        with contextlib.suppress(PinokioError):
+            while self._exit is None and not self._stopped:
+                await self._changed.wait()
+                await asyncio.sleep(_BATCH)
+                self._changed.clear()
+                await self._scan()
+
+    # ---- typing ---------------------------------------------------------------------------------------------------
+    def write(self, text: str) -> None:
+        """Type text.
+
+        Raises:
+            ShellError: the shell has ended.
+        """
+        if not self.alive:
+            raise ShellError(f"the shell {self.id} has ended", id=self.id)
+        self._type(text)
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Change the terminal's size, characters."""
+        if self._terminal is not None:
+            self._terminal.resize(cols, rows)
+
+    # ---- the text ---------------------------------------------------------------------------------------------------
+    async def screen(self) -> str:
+        """Return what the terminal shows: the text of a result (spec §4.2.8)."""
+        raw = bytes(self._raw)
+        if len(raw) > _TAIL:
+            raw = raw[-_TAIL:]
+            raw = raw[raw.find(b"\n") + 1:]
+        answer = await self._call("screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows)
+        return answer["text"]  # type: ignore[no-any-return]
+
+    async def output_text(self) -> str:
+        """Return what the commands printed, as far as the screen keeps it, without the lines that were typed."""
+        if not self.may_fail(bytes(self._said)):
+            return ""
+        raw = bytes(self._said[-_TAIL:])
+        answer = await self._call("screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows)
+        return answer["text"]  # type: ignore[no-any-return]
+
+    def may_fail(self, said: bytes) -> bool:
+        """Whether the final check could find anything at all in this output."""
+        if any(isinstance(item, dict) and item.get("break") is True for item in self.spec.on or []):
+            return True
+        low = said.replace(b"\r", b"").replace(b"\n", b"").lower()
+        return b"err" in low  # "error:" and "errno ", also across lines or coloured
+
+    def last_lines(self, count: int = 30) -> list[str]:
+        """Return the last lines of plain output, for error messages."""
+        text = PlainText().feed(bytes(self._raw[-65536:]), final=True)
+        return [line for line in text.split("\n") if line.strip()][-count:]
+
+    @property
+    def code(self) -> int | None:
+        """Exit code of the last command, None before the first ended."""
+        return self._exit if self._exit is not None else self._code
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+    def stop(self) -> None:
+        """Make ``wait`` return ``stopped``."""
+        self._stopped = True
+        self._changed.set()
+
+    async def kill(self, *, grace: float = 0.0) -> list[int]:
+        """End the shell and everything that it started; return the pids that could not be ended."""
+        if self.ended:
+            return []
+        self.ended = True
+        left: list[int] = []
+        terminal = self._terminal
+        if terminal is not None:
+            self._stopped = True
+            self._changed.set()
+            left = await end_tree(terminal.pid, self.id, grace=grace)
+            await terminal.reap()
+            if self._exit is None:
+                terminal.poll()
+                terminal.close()
+        if self._detached is not None:
+            self._detached.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._detached
+        self.flush()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        with contextlib.suppress(PinokioError):
+            await self.scanner.close()
+        return left
+
+
+class PlainDecoder:
+    """UTF-8 for viewers, across chunks."""
+
+    def __init__(self) -> None:
+        import codecs  # noqa: PLC0415 - only here
+
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def decode(self, data: bytes) -> str:
+        """Return the text as far as it is complete."""
+        return self._decoder.decode(data)

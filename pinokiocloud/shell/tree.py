@@ -1,0 +1,130 @@
+"""Process trees: everything that a shell started, also what detached itself from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["SHELL_VARIABLE", "ProcessIdentity", "end_tree", "identity", "tree"]
+
+#: Carried by every process of a shell: finds those that left its session (``nohup``, ``setsid``, daemons).
+SHELL_VARIABLE = "_PKC_SHELL"
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process that cannot be mistaken for a later one with the same pid."""
+
+    pid: int
+    started: float
+
+
+@dataclass(frozen=True)
+class _Entry:
+    pid: int
+    parent: int
+    session: int
+    state: str
+
+
+def identity(pid: int) -> ProcessIdentity | None:
+    """Return the identity of a living process, None when there is none."""
+    try:
+        return ProcessIdentity(pid, psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def _table() -> list[_Entry]:
+    """Return every process that can be seen: pid, parent, session."""
+    entries = []
+    if sys.platform == "linux":
+        for name in os.listdir("/proc"):  # noqa: PTH208 - a hot path: once a shell step
+            if not name.isdigit():
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
+                    text = file.read()
+            except OSError:
+                continue
+            fields = text[text.rindex(b")") + 2:].split()
+            entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), fields[0].decode()))
+        return entries
+    for process in psutil.process_iter(["pid", "ppid"]):
+        with contextlib.suppress(OSError, psutil.Error):
+            entries.append(_Entry(process.pid, process.info["ppid"] or 0, os.getsid(process.pid), "R"))
+    return entries
+
+
+def _marked(pid: int, marker: bytes) -> bool:
+    try:
+        return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def tree(root: int, shell_id: str) -> list[int]:
+    """Return the living processes of a shell, its own first.
+
+    Parameters:
+        root: pid of the shell, which leads its session.
+        shell_id: the shell's id, as its processes carry it in ``_PKC_SHELL``.
+    """
+    table = _table()
+    marker = f"{SHELL_VARIABLE}={shell_id}".encode()
+    own = os.getpid()
+    found = {entry.pid for entry in table if entry.pid == root or entry.session == root}
+    grew = True
+    while grew:
+        grew = False
+        for entry in table:
+            if entry.parent in found and entry.pid not in found:
+                found.add(entry.pid)
+                grew = True
+    for entry in table:
+        # what was reparented carries only the variable
+        if entry.pid not in found and entry.pid > root and entry.state != "Z" and _marked(entry.pid, marker):
+            found.add(entry.pid)
+    found.discard(own)
+    alive = [entry.pid for entry in table if entry.pid in found and entry.state != "Z"]
+    return sorted(alive, key=lambda pid: (pid != root, pid))
+
+
+async def end_tree(root: int, shell_id: str, *, grace: float = 0.0, limit: float = 5.0) -> list[int]:
+    """End every process of a shell.
+
+    Parameters:
+        root: pid of the shell.
+        shell_id: its id.
+        grace: seconds between SIGTERM and SIGKILL; 0 kills at once, as the reference does (spec §2.8).
+        limit: seconds after which this gives up.
+
+    Returns:
+        The pids that were still alive at the end: empty but for processes that cannot be killed.
+    """
+    deadline = time.monotonic() + limit
+    if grace > 0:
+        for pid in tree(root, shell_id):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
+        soft = time.monotonic() + grace
+        while time.monotonic() < soft and tree(root, shell_id):
+            await asyncio.sleep(0.02)
+    pause = 0.001
+    while True:
+        alive = tree(root, shell_id)
+        if not alive or time.monotonic() > deadline:
+            return alive
+        for pid in alive:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 0.05)

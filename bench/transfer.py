@@ -61,6 +61,7 @@ def answer(connection: socket.socket, file: int, size: int) -> None:
 
 def timed(action: Callable[[], object], made: Path) -> float:
     made.unlink(missing_ok=True)
+    os.sync()  # what the last run left to the disk is not this one's to wait for
     begun = time.perf_counter()
     action()
     return time.perf_counter() - begun
@@ -71,8 +72,10 @@ def compare(what: str, sides: dict[str, Callable[[], object]], made: Path, round
     times: dict[str, list[float]] = {name: [] for name in sides}
     for action in sides.values():
         timed(action, made)  # warm
-    for _ in range(rounds):
-        for name, action in sides.items():
+    for number in range(rounds):
+        # Each round begins with another side: what one leaves behind (memory to clear, say) meets each of the others.
+        order = list(sides.items())
+        for name, action in order[number % len(order) :] + order[: number % len(order)]:
             times[name].append(timed(action, made))
     made.unlink()
     ours, theirs = (times[name] for name in list(sides)[:2])

@@ -73,6 +73,8 @@ class Engine:
         self._machine = machine
         self._trace_path = trace
         self._trace: TextIO | None = None
+        self._trace_held: dict[int, dict[str, Any]] = {}
+        self._trace_next = 0
         self._fail_on_exit_code = fail_on_exit_code
         self._tasks: set[asyncio.Task[Any]] = set()
         self._kept: dict[str, Any] = {}
@@ -200,7 +202,7 @@ class Engine:
             index = message.get("index")
             self._tell(Event(message["kind"], wire.decode(message.get("data")), message["run"], index), message.get("trace"))
         elif op == "trace":
-            self._write_trace(message["record"])
+            self._trace_step(message["record"])
         elif op == "local":
             run = self.runs.get(message["run"])
             if run is not None:
@@ -209,7 +211,8 @@ class Engine:
         elif op == "warning":
             run = self.runs.get(message["run"])
             if run is not None:
-                self.warn(run, message["index"], f"the template {message['template']} stays as it is: {message['reason']}")
+                text = message.get("message") or f"the template {message['template']} stays as it is: {message['reason']}"
+                self.warn(run, message["index"], text)
         elif op == "stray":
             self.log_lines.append(message["message"])
 
@@ -227,6 +230,18 @@ class Engine:
         run = run or self.runs.get(event.run)
         for callback in (*(run.callbacks if run else ()), *self.callbacks):
             callback(event)
+
+    def _trace_step(self, record: dict[str, Any]) -> None:
+        """Write steps in the order of their starts: a caller's before its child's."""
+        self._trace_held[record["n"]] = record
+        while self._trace_next in self._trace_held:
+            self._write_trace(self._trace_held.pop(self._trace_next))
+            self._trace_next += 1
+
+    def _flush_trace(self) -> None:
+        for number in sorted(self._trace_held):  # steps that never ended leave gaps
+            self._write_trace(self._trace_held[number])
+        self._trace_held.clear()
 
     def _write_trace(self, record: dict[str, Any]) -> None:
         if self._trace is not None:
@@ -367,8 +382,10 @@ class Engine:
 
     def write_end(self, result: RunResult) -> None:
         """Write the last record of a trace."""
+        self._flush_trace()
         self._write_trace({"type": "end", "status": result.status, "error": _trace_value(result.error),
-                           "local": _trace_value(result.local), "detail": wire.plain(result.detail)})
+                           "local": result.local_trace if result.local_trace is not None else _trace_value(result.local),
+                           "detail": wire.plain(result.detail)})
         if self._trace is not None:
             self._trace.flush()
 

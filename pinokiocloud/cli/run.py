@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -156,7 +156,7 @@ async def _stay(options: RunOptions, run: Run, stop: asyncio.Future[Any], result
     if over.done() and over.result().status == "timeout":
         return over.result()
     if run.result is not None and isinstance(run.local, dict):
-        result = RunResult("daemon", local=run.local, script=run.path)
+        result = replace(result, local=run.local)
     await run.stop()
     await over
     return result

@@ -15,7 +15,7 @@ from pinokiocloud.errors import ShellError
 from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.registry import method
 from pinokiocloud.script import wire
-from pinokiocloud.shell.activation import activation
+from pinokiocloud.shell.activation import activation, portable
 from pinokiocloud.shell.command import javascript_text, lines_of, with_activation
 from pinokiocloud.shell.guard import harms_base
 from pinokiocloud.shell.session import Outcome, ShellSession, ShellSpec
@@ -78,6 +78,9 @@ class _ShellStep:
         params, engine = self.params, self.engine
         sudo = bool(params.get("sudo"))
         active = activation({"conda": {"skip": True}} if sudo else params, self.cwd, engine.base.prefix)
+        program = "/bin/sh" if sudo else self._program()
+        if os.path.basename(program) != "bash":  # noqa: PTH119 - a program's name, not a file
+            active = portable(active, engine.base.prefix)
         if active.needs_base or (params.get("venv") and not sudo):
             await engine.ensure_base(lambda text: self.ctx.stream(f"{text}\r\n"))
         if line is not None and harms_base(line, base=engine.base.prefix, other_selected=active.other_conda):
@@ -87,7 +90,7 @@ class _ShellStep:
         live = not params.get("input")
         return ShellSpec(
             line=with_activation(active.commands, line, params.get("chain")) or None, cwd=self.cwd, env=env,
-            on=params.get("on"), program="/bin/sh" if sudo else self._program(), persistent=persistent,
+            on=params.get("on"), program=program, persistent=persistent,
             live=live and not sudo, id=str(params.get("id") or uuid.uuid4()), group=self.ctx.run.key,
             cols=int(params.get("cols") or 100), rows=int(params.get("rows") or 30),
             log=engine.shell_log(self.ctx.run), once=sudo)
@@ -136,6 +139,8 @@ class _ShellStep:
             ctx.stream(f"\r\n\r\n██ Detached from Shell {shell.id}\r\n\r\n")
         code = outcome.code if outcome.kind in ("prompt", "exit") else None
         text = await shell.screen()
+        # what the command printed, not the line that was typed (architecture §4)
+        errors = None if shell.spec.once else await shell.scanner.final(await shell.output_text())
         if outcome.kind not in ("done", "break"):
             await self.engine.end_shell(shell)
             ctx.stream(f"\r\n\r\n██ Terminated Shell {shell.id}\r\n████\r\n")
@@ -147,8 +152,6 @@ class _ShellStep:
         result = {"id": shell.id, "response": text, "stdout": text, "event": event}
         if shell.spec.once:  # sudo: failures are ignored (spec §4.2.9)
             return result
-        # what the command printed, not the line that was typed (architecture §4)
-        errors = await shell.scanner.final(await shell.output_text())
         if outcome.kind == "break" and not errors:
             errors = [str(event[0])]
         if not errors and code and self.engine.fails_on_exit_code(ctx.run):

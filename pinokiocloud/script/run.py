@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,6 +85,7 @@ class RunResult:
     detail: dict[str, Any] = field(default_factory=dict)
     local: Any = wire.UNDEFINED
     script: str = ""
+    local_trace: Any = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -336,16 +337,16 @@ class Run:
         if state == "daemon":
             self.local = wire.decode(reply["local"])
             self.status = "daemon"
-            self.result = RunResult("daemon", local=self.local, script=self.path)
+            self.result = RunResult("daemon", local=self.local, script=self.path, local_trace=reply.get("trace"))
             with contextlib.suppress(HostError):
                 await self._services.call("run.ready", path=self.path)
             self._settled.set_result(self.result)
             return
-        if state == "done":
+        if "local" in reply:
             self.local = wire.decode(reply["local"])
         if state == "error" and detail.get("rejected"):
             state = "rejected"
-        await self._finish(RunResult(state, error=error, detail=detail, local=self.local, script=self.path))
+        await self._finish(RunResult(state, error=error, detail=detail, local=self.local, script=self.path, local_trace=reply.get("trace")))
 
     def _finish_later(self, result: RunResult) -> None:
         if self._ending is None:
@@ -363,10 +364,12 @@ class Run:
             on_stop = wire.decode(answer["onStop"])
             if self.local is wire.UNDEFINED and "local" in answer:
                 self.local = wire.decode(answer["local"])
+            if result.local_trace is None and answer.get("trace") is not None:
+                result = replace(result, local_trace=answer["trace"])
         except HostError:
             pass  # the host is gone, and with it the run's entry
         if result.local is wire.UNDEFINED:
-            result = RunResult(result.status, result.error, result.detail, self.local, result.script)
+            result = replace(result, local=self.local)
         self.result = result
         self.status = result.status
         await self._services.ended(self, on_stop)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pinokiocloud.errors import ShellError
 
-__all__ = ["Activation", "activation"]
+__all__ = ["Activation", "activation", "portable"]
 
 _HOOK = 'eval "$(conda shell.bash hook)"'
 _DEACTIVATE = ["conda deactivate"] * 3
@@ -86,6 +86,14 @@ def _conda(params: Mapping[str, Any], cwd: Path, base: Path) -> Activation:
     return Activation([*commands, *_DEACTIVATE, f"conda activate {target}"], dict(_COMMON), other_conda=True)
 
 
+def portable(active: Activation, base: Path) -> Activation:
+    """Return an activation for a shell that has no ``conda`` function (``shell: "sh"``): by variables alone."""
+    commands = [item.replace("source ", ". ", 1) if item.startswith("source ") else item
+                for item in active.commands if not item.startswith(('eval "$(conda', "conda deactivate", "conda activate"))]
+    env = {**active.env, "CONDA_PREFIX": str(base), "CONDA_DEFAULT_ENV": "base"} if active.needs_base else active.env
+    return Activation(commands, env, active.other_conda, active.needs_base)
+
+
 def activation(params: Mapping[str, Any], cwd: Path, base: Path) -> Activation:
     """Return the activation of a ``shell.run`` (spec §4.2.5).
 
@@ -113,7 +121,10 @@ def activation(params: Mapping[str, Any], cwd: Path, base: Path) -> Activation:
     if prefix.exists():
         commands = [source]
     else:
-        create = f"uv venv {quoted} --python {python}" if python else f"python -m venv {quoted}"
+        # uv makes both kinds (architecture §3). A venv without a wanted version is the base's Python and has pip, as
+        # `python -m venv` gives it; the preference lets uv use a Python of the machine where none can be downloaded.
+        create = (f"UV_PYTHON_PREFERENCE=managed uv venv {quoted} --python {python}" if python
+                  else f'UV_PYTHON_PREFERENCE=system uv venv --quiet --seed --python "$_PKC_BASE/bin/python" {quoted}')
         commands = [create, source, "deactivate", source]
     return Activation([*first.commands, *commands], first.env, first.other_conda, first.needs_base)
 

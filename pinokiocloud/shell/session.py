@@ -26,6 +26,8 @@ _BASHRC = Path(__file__).parent / "bashrc"
 _TAIL = 1 << 20  # bytes of raw output kept for the screen text
 _COALESCE = 0.004  # s: output that belongs together arrives together
 _BATCH = 0.05  # s between two notes to viewers
+_EDITING = b"\x1b[?2004h"  # readline has the terminal
+_PROMPT_LIMIT = 0.2  # s, for a readline that does not tell
 _HIGH_WATER = 1 << 22  # bytes that wait for the scanner before reading pauses
 
 Call = Callable[..., Awaitable[Any]]
@@ -165,6 +167,8 @@ class ShellSession:
         self._code: int | None = None
         self._prompts = 0
         self._idle = False
+        self._awaiting: bytearray | None = None
+        self._prompt_timer: asyncio.TimerHandle | None = None
         self._exit: int | None = None
         self._stopped = False
         self._echo = bytearray()
@@ -246,6 +250,11 @@ class ShellSession:
         self._batch.append(data)
         if self._batch_timer is None:
             self._batch_timer = asyncio.get_running_loop().call_later(_BATCH, self._flush_batch)
+        if self._awaiting is not None:
+            self._awaiting += data
+            at = self._awaiting.find(_EDITING)
+            if at >= 0 and len(self._awaiting) > at + len(_EDITING):
+                self._at_prompt()
         if self._in_command:
             self._waiting_bytes += len(data)
             self._said += data
@@ -268,9 +277,20 @@ class ShellSession:
         self._echo.clear()
         self._prompts += 1
         self._code = code
+        # what is typed before readline has the terminal would be echoed twice
+        self._awaiting = bytearray()
+        self._prompt_timer = asyncio.get_running_loop().call_later(_PROMPT_LIMIT, self._at_prompt)
+
+    def _at_prompt(self) -> None:
+        """The prompt is there: type the next line, or say that there is nothing more to do."""
+        if self._awaiting is None:
+            return
+        self._awaiting = None
+        if self._prompt_timer is not None:
+            self._prompt_timer.cancel()
+            self._prompt_timer = None
         if self._lines:
-            line = self._lines.pop(0)
-            self._type(line + "\n")
+            self._type(self._lines.pop(0) + "\n")
         else:
             self._idle = True
         self._changed.set()
@@ -426,6 +446,8 @@ class ShellSession:
         if terminal is not None:
             self._stopped = True
             self._changed.set()
+            if self._prompt_timer is not None:
+                self._prompt_timer.cancel()
             left = await end_tree(terminal.pid, self.id, grace=grace)
             await terminal.reap()
             if self._exit is None:

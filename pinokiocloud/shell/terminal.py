@@ -77,7 +77,7 @@ class PtyTerminal:
             os.close(slave)
             raise ShellError(f"a shell could not be started: {error}", path=cwd, argv=list(argv)) from error
         self.pid = self._process.pid
-        self._slave = slave  # kept until the program has it open: else the first read fails with EIO
+        self._slave = slave  # kept until the program ends: without anybody on that side a read fails with EIO
         self._pidfd = -1
         self._poller: asyncio.TimerHandle | None = None
         self._watch_exit()
@@ -133,7 +133,6 @@ class PtyTerminal:
             parts.append(data)
             taken += len(data)
         if parts:
-            self._drop_slave()
             self._on_data(b"".join(parts))
         if end:
             self._finish()

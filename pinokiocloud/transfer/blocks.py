@@ -44,9 +44,11 @@ def copy_file(src: Path, dest: Path) -> None:
         info = os.fstat(source)
         target = os.open(dest, os.O_WRONLY | os.O_CREAT, info.st_mode & 0o777)
         try:
-            if os.path.samestat(info, os.fstat(target)):
+            old = os.fstat(target)
+            if os.path.samestat(info, old):
                 return
-            os.ftruncate(target, 0)
+            if old.st_size:  # ext4 writes a truncated file to the disk when it is closed: an empty one is left alone
+                os.ftruncate(target, 0)
             if stat.S_ISREG(info.st_mode):
                 _copy_bytes(source, target, info)
             os.fchmod(target, stat.S_IMODE(info.st_mode))

@@ -86,7 +86,7 @@ class Loader {
 
   /**
    * Script stage: a value that is still a function is called with the kernel; only a real async function is awaited.
-   * Returns the script, or null with the reason in `errors`.
+   * Returns {value}: the script (in a box, for a Promise must stay one), or null with the reason in `errors`.
    */
   async script (file, kernel) {
     let value = this.tryLoad(file)
@@ -97,10 +97,10 @@ class Loader {
         if (isAsync) value = await value
       } catch (e) {
         this.errors.set(file, new LoadError(file, e))
-        return null
+        return { value: null }
       }
     }
-    return value
+    return { value }
   }
 }
 

@@ -36,6 +36,7 @@ class Engine {
     this.loader = new Loader()
     this.asked = new Map()
     this.nextAsk = 1
+    this.starts = 0
     this.keys = {}
     this.results = new Map()
   }
@@ -83,6 +84,8 @@ class Engine {
   notify (message) { this.send(message) }
   emit (run, kind, data, index) { this.send({ op: 'event', run: run.id, kind, data: wire.encode(data), index, trace: run.tracing ? wire.trace(data) : undefined }) }
   traceStep (record) { this.send({ op: 'trace', record: { type: 'step', ...record } }) }
+  /** The number of a step in the order of starts: a caller's step comes before its child's. */
+  nextStart () { return this.starts++ }
 
   /** Asks Python for something that only it can do; a Promise. */
   ask (what, body = {}, ondata) {
@@ -195,7 +198,7 @@ const operations = {
     if (m.local !== undefined) engine.memory.local[run.id] = wire.decode(m.local)
     if (m.explicitId) engine.explicitIds.add(run.id)
     const first = run.steps[0]
-    if (first === null || first === undefined) return { state: 'rejected', error: `TypeError: Cannot read properties of ${first} (reading 'queue')`, detail: { code: 'step', index: 0, hint: `the first step is ${first}; a step is an object with a method` } }
+    if (first === null || first === undefined) return { state: 'rejected', error: `TypeError: Cannot read properties of ${first} (reading 'queue'): step 0 of ${run.path} is ${first}`, detail: { code: 'step', index: 0, hint: 'a step is an object with a method' } }
     if (!m.parallel) { engine.runs.set(run.id, run); engine.readiness.set(run.path, 'starting') } else engine.parallel.set(m.parallel, run)
     return { state: 'ready', total: run.steps.length }
   },
@@ -227,16 +230,17 @@ const operations = {
     run.leaveQueue()
     let onStop = null
     if (m.reload !== false) {
-      const self = run.pure ? run.self : await engine.loader.script(run.path, engine.kernel)
+      const self = run.pure ? run.self : (await engine.loader.script(run.path, engine.kernel)).value
       if (self && self.on && self.on.stop && typeof self.on.stop === 'object') onStop = wire.encode(self.on.stop)
     }
     const local = wire.encode(engine.memory.local[m.run])
+    const trace = run.tracing ? wire.trace(engine.memory.local[m.run]) : undefined
     engine.runs.delete(m.run)
     engine.explicitIds.delete(m.run)
     delete engine.memory.local[m.run]
     engine.readiness.set(run.path, m.readiness || 'stopped')
     for (const [file, entry] of engine.modules) if (entry.owner === m.run) engine.modules.delete(file)
-    return { onStop, local }
+    return { onStop, local, trace }
   },
   'run.ready' (engine, m) { engine.readiness.set(m.path, m.readiness || 'ready'); return true },
   'memory.local' (engine, m) { return { local: wire.encode(engine.memory.local[m.run]) } },
@@ -259,7 +263,7 @@ const operations = {
 
   /** Loads a script as a run would, without running it: for check and plan. */
   async load (engine, m) {
-    const value = m.launcher ? engine.loader.tryLoad(m.path) : await engine.loader.script(m.path, engine.kernel)
+    const value = m.launcher ? engine.loader.tryLoad(m.path) : (await engine.loader.script(m.path, engine.kernel)).value
     const reason = engine.loader.errors.get(m.path)
     if (value === null) return { ok: false, reason: reason ? reason.message : 'it exports nothing' }
     return { ok: true, value: wire.encode(value), actions: Object.keys(value || {}).filter(k => Array.isArray(value[k]) || typeof value[k] === 'function') }
@@ -335,7 +339,7 @@ async function handle (engine, message) {
   } catch (e) {
     reply = { re: message.id, error: { name: e && e.name, message: (e && e.message) || String(e), stack: e && e.stack } }
   }
-  engine.send(reply)
+  if (message.id !== undefined) engine.send(reply)
 }
 
 function main () {

@@ -58,24 +58,22 @@ function holdsTemplate (value) {
 }
 
 /** `{{{x}}}` → `{{x}}`, in keys and strings at any depth. */
-function unescape (value) {
+function unescape (value, seen = new Set()) {
   if (typeof value === 'string') return value.includes('{{{') ? value.replace(ESCAPED, '{{$1}}') : value
+  // Arrays and plain objects are copied, as in the reference: a match array becomes an ordinary one here.
   if (Array.isArray(value)) {
-    let changed = false
-    const out = value.map(item => { const next = unescape(item); if (next !== item) changed = true; return next })
-    return changed ? out : value
+    if (seen.has(value)) return value
+    seen.add(value)
+    const out = value.map(item => unescape(item, seen))
+    seen.delete(value)
+    return out
   }
-  if (!isPlain(value)) return value
-  let out = null
-  for (const key of Object.keys(value)) {
-    const nextKey = unescape(key); const next = unescape(value[key])
-    if (out === null && (next !== value[key] || nextKey !== key)) {
-      out = {}
-      for (const before of Object.keys(value)) { if (before === key) break; out[before] = value[before] }
-    }
-    if (out !== null) out[nextKey] = next
-  }
-  return out === null ? value : out
+  if (!isPlain(value) || seen.has(value)) return value
+  seen.add(value)
+  const out = {}
+  for (const key of Object.keys(value)) out[unescape(key)] = unescape(value[key], seen)
+  seen.delete(value)
+  return out
 }
 
 /** One rendering: the variables, and what may be evaluated. */

@@ -49,12 +49,15 @@ class Run {
 
   emit (kind, data, index = this.current) { this.engine.emit(this, kind, data, index) }
 
+  /** Tells the person something that is no error. */
+  warn (message) { this.engine.notify({ op: 'warning', run: this.id, index: this.current, message }) }
+
   localChanged (keys) { this.engine.notify({ op: 'local', run: this.id, keys, local: wire.encode(this.engine.memory.local[this.id]) }) }
 
   /** Loads the script and its steps. Throws Halt with the reference's wording. */
   async load () {
     const { engine } = this
-    this.body = await engine.loader.script(this.path, engine.kernel)
+    this.body = (await engine.loader.script(this.path, engine.kernel)).value
     if (this.body === null || this.body === undefined) {
       const reason = engine.loader.errors.get(this.path)
       throw new Halt(`the endpoint does not exist: ${this.path}`, { code: 'script_load', reason: reason ? reason.message : undefined })
@@ -112,7 +115,7 @@ class Run {
 
   async reload () {
     const { engine } = this
-    const self = await engine.loader.script(this.path, engine.kernel)
+    const self = (await engine.loader.script(this.path, engine.kernel)).value
     if (self !== null && self !== undefined) this.self = self
     return this.self
   }
@@ -134,7 +137,8 @@ class Run {
 
   fail (error, rendered) {
     const halt = error instanceof Halt
-    const data = halt ? (error.detail.data === undefined ? error.message : error.detail.data) : (typeof error === 'string' ? error : String(error))
+    const text = halt ? (error.detail.text || error.message) : (typeof error === 'string' ? error : String(error))
+    const data = halt && error.detail.data !== undefined ? error.detail.data : text
     const detail = { index: this.current, ...(halt ? error.detail : {}), message: halt ? error.message : (error && error.message) || String(error) }
     if (this.record) {
       if ('rendered' in this.record && !('returned' in this.record)) this.record.error = halt ? error.message : (error && error.message !== undefined ? error.message : String(error))
@@ -142,7 +146,7 @@ class Run {
       this.flush()
     }
     this.emit('error', halt && error.detail.undefinedData ? undefined : data)
-    return { state: 'error', error: halt && error.detail.undefinedData ? null : data, detail: wire.encode({ ...detail, data: undefined }) }
+    return { state: 'error', error: text, detail: wire.encode({ ...detail, data: undefined, text: undefined }), local: wire.encode(this.engine.memory.local[this.id]), trace: this.tracing ? wire.trace(this.engine.memory.local[this.id]) : undefined }
   }
 
   flush () {
@@ -158,7 +162,7 @@ class Run {
     const index = this.current
     if (raw === null || raw === undefined || typeof raw !== 'object') {
       if (!(index in this.steps)) throw new Halt(`step ${index} does not exist: the script has ${this.steps.length} steps`, { code: 'step', construct: 'next' })
-      if (raw === null || raw === undefined) throw new Halt(`TypeError: Cannot read properties of ${raw} (reading 'queue')`, { code: 'step', rejected: index === 0, hint: `step ${index} is ${raw}; a step is an object with a method` })
+      if (raw === null || raw === undefined) throw new Halt(`TypeError: Cannot read properties of ${raw} (reading 'queue'): step ${index} of ${this.path} is ${raw}`, { code: 'step', hint: 'a step is an object with a method' })
     }
     let needs = this.needs[index]
     if (needs === undefined) needs = this.needs[index] = needsOf(raw)
@@ -169,7 +173,7 @@ class Run {
     if (needs.size && !this.served && (needs.has('env') || needs.has('port'))) return { state: 'need', env: needs.has('env'), port: needs.has('port') }
     this.served = false
 
-    this.record = this.tracing ? { script: this.path, index, input: wire.trace(this.input) } : null
+    this.record = this.tracing ? { n: engine.nextStart(), script: this.path, index, input: wire.trace(this.input) } : null
     const renderer = this.renderer()
     let rendered
     try { rendered = renderer.render(raw) } catch (e) {
@@ -223,11 +227,11 @@ class Run {
     if (value.includes('{{') && !this.trusted(value) && !(value.match(/\{\{(.*?)\}\}/g) || []).some(t => this.trusted(t))) return true
     let again
     try { again = renderer.render(value, true) } catch (e) {
-      throw new Halt(`step ${this.current}: the condition ${JSON.stringify(rendered.when)} cannot be evaluated: ${e.message}`, { code: 'template', construct: 'when', hint: 'write one template: {{a && b}}' })
+      throw new Halt(`step ${this.current}: its 'when' ${JSON.stringify(rendered.when)} cannot be evaluated: ${e.message}`, { code: 'template', construct: 'when', hint: 'write one template: {{a && b}}' })
     }
     if (renderer.threw && !this.strict) {
       const { template, error } = renderer.threw
-      throw new Halt(`step ${this.current}: the condition ${template} throws ${String(error)}`, { code: 'template', construct: 'when' })
+      throw new Halt(`step ${this.current}: its 'when' ${template} throws ${String(error)}`, { code: 'template', construct: 'when' })
     }
     return Boolean(again)
   }
@@ -311,9 +315,12 @@ class Run {
       this.record.local_after = wire.trace(engine.memory.local[this.id])
     }
     if (result && result.error) {
-      const response = result.response
-      throw new Halt(response === undefined ? `step ${this.current} returned an error` : String(response), {
-        code: 'step', method: typeof rendered.method === 'string' ? rendered.method : undefined, data: endpoint.name && endpoint.name.startsWith('shell.') ? '' : response, undefinedData: response === undefined, failed: wire.encode(result.error)
+      const { response, error } = result
+      const method = typeof rendered.method === 'string' ? rendered.method : 'a function'
+      const isShell = endpoint.kind === 'python' && 'stdout' in result && 'event' in result
+      const what = Array.isArray(error) ? error.map(String).join(', ') : (error && error.message) || String(error)
+      throw new Halt(!isShell && response !== undefined ? String(response) : `step ${this.current}: ${method} failed: ${what}`, {
+        code: 'step', method, data: isShell ? '' : response, undefinedData: response === undefined, failed: wire.encode(error)
       })
     }
     if (this.stopped) { if (this.record) { this.record.next = { $undef: true }; this.flush() } return { state: 'stopped' } }
@@ -360,10 +367,10 @@ class Run {
   }
 
   async end (result) {
-    const self = await this.engine.loader.script(this.path, this.engine.kernel)
-    const daemon = Boolean((self || this.self || {}).daemon)
+    if (this.pure) await this.reload() // the others were loaded anew for this very step
+    const daemon = Boolean((this.self || {}).daemon)
     if (!daemon) this.emit('event', 'stop', undefined)
-    return { state: daemon ? 'daemon' : 'done', local: wire.encode(this.engine.memory.local[this.id]), global: wire.encode(this.engine.memory.global[this.id]) }
+    return { state: daemon ? 'daemon' : 'done', trace: this.tracing ? wire.trace(this.engine.memory.local[this.id]) : undefined, local: wire.encode(this.engine.memory.local[this.id]), global: wire.encode(this.engine.memory.global[this.id]) }
   }
 
   /** Python's answer to a call. */

@@ -8,12 +8,12 @@ const BUILT_IN = [
   { event: /error:.*triton/i, break: false, builtIn: true }
 ]
 
-/** The regular expression of an `event`, always global; null when it is not in /…/ form. */
+/** The regular expression of an `event`, always global; null when it is none at all. */
 function compile (event) {
   if (event instanceof RegExp) return new RegExp(event.source, event.flags.includes('g') ? event.flags : event.flags + 'g')
   if (typeof event !== 'string') return null
   const m = /^\/([\s\S]+)\/([dgimsuy]*)$/.exec(event)
-  if (!m) return null
+  if (!m) return new RegExp(event, 'g') // systems.md §1: everything else is a regular expression
   return new RegExp(m[1], m[2].includes('g') ? m[2] : m[2] + 'g')
 }
 

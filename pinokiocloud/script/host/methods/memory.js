@@ -19,7 +19,8 @@ function setStore (ctx, store, values) {
   const { engine, run } = ctx
   const table = engine.memory[store]
   table[run.id] = memory.assign(table[run.id] === undefined ? {} : table[run.id], values)
-  if (store === 'local') { banner(ctx, 'local variables', table[run.id]); run.localChanged(Object.keys(values)) }
+  banner(ctx, `${store} variables`, table[run.id])
+  if (store === 'local') run.localChanged(Object.keys(values))
 }
 
 function removeStore ({ engine, run }, store, paths) {
@@ -38,13 +39,13 @@ async function readJson (file) {
   try { return { value: JSON.parse(text.replace(/^\uFEFF/, '')) } } catch (e) { return { broken: true, text } }
 }
 
-async function changeJson ({ resolve, stream }, name, change) {
+async function changeJson ({ engine, run, resolve }, name, change) {
   const file = resolve(name)
   const got = await readJson(file)
   if (got.broken) { // nothing is lost: what could not be read is kept beside
-    const kept = `${file}.invalid`
-    await fs.promises.writeFile(kept, got.text)
-    stream(`\r\n${path.basename(file)} was not valid JSON; its old text is kept as ${path.basename(kept)}\r\n`)
+    const kept = path.join(engine.home, 'logs', 'kept', `${Date.now()}-${path.basename(file)}`)
+    await writeFile(kept, got.text)
+    run.warn(`${file} was not valid JSON; its old text is kept as ${kept}`)
   }
   await writeFile(file, JSON.stringify(change(got.value === undefined ? {} : got.value), null, 2))
 }
@@ -61,7 +62,7 @@ async function removeFiles (ctx, files) {
 const isGuide = (p, ...keys) => p && isJson(p.path) && keys.every(k => k in p)
 
 async function jsonGet (ctx) {
-  const { engine, run, resolve, req: { params } } = ctx
+  const { resolve, req: { params } } = ctx
   if (isGuide(params, 'key') && typeof params.key === 'string') {
     const { value } = await readJson(resolve(params.path))
     return params.key.split('.').reduce((at, part) => (at === undefined || at === null ? undefined : at[part]), value)
@@ -72,9 +73,7 @@ async function jsonGet (ctx) {
     const got = await readJson(resolve(params[name]))
     values[name] = got.missing ? null : got.value
   }
-  const local = engine.memory.local[run.id] === undefined ? (engine.memory.local[run.id] = {}) : engine.memory.local[run.id]
-  Object.assign(local, values)
-  run.localChanged(Object.keys(values))
+  setStore(ctx, 'local', values)
 }
 
 async function jsonSet (ctx) {

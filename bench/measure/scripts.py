@@ -44,8 +44,8 @@ def literal(count: int) -> str:
 
 
 def reloaded(count: int) -> str:
-    """That many log steps of a script whose file must be loaded before each of them, since loading it may have effects."""
-    return f'const os = require("os")\nconst machine = os.hostname()\n{straight(count)}'
+    """Return the loop, in a file that must be loaded before each step, since loading it may have effects."""
+    return f'const machine = require("os").hostname()\n{loop(count)}'
 
 
 def loop(count: int) -> str:

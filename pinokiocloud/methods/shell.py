@@ -138,7 +138,7 @@ class _ShellStep:
             shell.detach()
             ctx.stream(f"\r\n\r\n██ Detached from Shell {shell.id}\r\n\r\n")
         code = outcome.code if outcome.kind in ("prompt", "exit") else None
-        text = await shell.screen()
+        text = await shell.screen(prompt=outcome.kind not in ("done", "kill", "break"))
         # what the command printed, not the line that was typed (architecture §4)
         errors = None if shell.spec.once else await shell.scanner.final(await shell.output_text())
         if outcome.kind not in ("done", "break"):
@@ -152,6 +152,9 @@ class _ShellStep:
         result = {"id": shell.id, "response": text, "stdout": text, "event": event}
         if shell.spec.once:  # sudo: failures are ignored (spec §4.2.9)
             return result
+        if outcome.kind == "incomplete":
+            raise ShellError("the command is incomplete: a quote, bracket or block is not closed", line=shell.spec.line,
+                             hint="check the quotes of 'message'")
         if outcome.kind == "break" and not errors:
             errors = [str(event[0])]
         if not errors and code and self.engine.fails_on_exit_code(ctx.run):

@@ -136,7 +136,7 @@ class HostProcess(asyncio.Protocol):
 
     def _spawn(self, command: list[str], socket_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
         """Start Node; it inherits the socket and the beacon."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith("NODE_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("NODE_") or k == "NODE_EXTRA_CA_CERTS"}
         beacon = self._beacon
         assert beacon is not None
         env["PINOKIOCLOUD_BEACON_FD"] = str(beacon)

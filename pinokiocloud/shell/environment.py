@@ -18,7 +18,7 @@ _NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
 _BREAKS = re.compile(r"[\r\n]+")
 _CONDA_STATE = re.compile(r"\A(?:CONDA_EXE|CONDA_PREFIX.*|CONDA_DEFAULT_ENV|CONDA_SHLVL|CONDA_PROMPT_MODIFIER|CONDA_PYTHON_EXE|_CE_.*)\Z")
 # What a notebook's kernel sets for itself must not reach an app (architecture §3; platforms.md §1.2: uv on Colab).
-_KERNEL = re.compile(r"\A(?:UV_.*|VIRTUAL_ENV.*|PIP_BREAK_SYSTEM_PACKAGES|JPY_.*|IPY.*|MPLBACKEND|PYTHONHOME|NODE_.*|ENV|BASH_ENV|PROMPT_COMMAND|PS0|npm_.*|PYENV_.*)\Z")
+_KERNEL = re.compile(r"\A(?:UV_.*|VIRTUAL_ENV.*|PIP_BREAK_SYSTEM_PACKAGES|JPY_.*|IPY.*|MPLBACKEND|PYTHONHOME|NODE_OPTIONS|NODE_PATH|ENV|BASH_ENV|PROMPT_COMMAND|PS0|npm_.*|PYENV_.*)\Z")
 _KEPT = {"UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_NATIVE_TLS", "UV_FIND_LINKS"}
 _CONSTANTS = {
     "CONDA_SHORTCUTS": "0",
@@ -41,6 +41,10 @@ def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
             continue
         else:
             env[key] = value
+    source = os.environ if environ is None else environ
+    if source.get("SSL_CERT_FILE"):
+        env.setdefault("UV_SYSTEM_CERTS", "1")  # the variable itself is taken away (spec §4.2.6, 1)
+        env.setdefault("NODE_EXTRA_CA_CERTS", source["SSL_CERT_FILE"])
     return {**env, **_CONSTANTS}
 
 

@@ -27,6 +27,7 @@ _TAIL = 1 << 20  # bytes of raw output kept for the screen text
 _COALESCE = 0.004  # s: output that belongs together arrives together
 _BATCH = 0.05  # s between two notes to viewers
 _EDITING = b"\x1b[?2004h"  # readline has the terminal
+_TYPED = b"\x1b[?2004l\r"  # readline gives it back: a line was entered
 _PROMPT_LIMIT = 0.2  # s, for a readline that does not tell
 _HIGH_WATER = 1 << 22  # bytes that wait for the scanner before reading pauses
 
@@ -72,7 +73,8 @@ class Outcome:
     """How the command of a shell ended.
 
     Attributes:
-        kind: ``prompt`` (the command is done), ``exit`` (the shell ended), ``done``, ``kill``, ``break``, ``stopped``.
+        kind: ``prompt`` (the command is done), ``exit`` (the shell ended), ``done``, ``kill``, ``break``, ``stopped``,
+            ``incomplete`` (an unclosed quote or block: bash waits for more).
         code: exit code of the command or the shell; None when it goes on.
     """
 
@@ -87,10 +89,11 @@ class _Marks:
     def __init__(self, token: str) -> None:
         self._start = f"\x1b]698;{token}\x07".encode()
         self._prompt = f"\x1b]697;{token};".encode()
+        self._more = f"\x1b]699;{token}\x07".encode()
         self._held = b""
 
     def feed(self, data: bytes) -> list[tuple[str, Any]]:
-        """Return ("data", bytes), ("start", None) and ("prompt", code) in the order of the output."""
+        """Return ("data", bytes), ("start", None), ("more", None) and ("prompt", code) in the order of the output."""
         data = self._held + data
         self._held = b""
         out: list[tuple[str, Any]] = []
@@ -103,6 +106,10 @@ class _Marks:
                 out += [("data", data[at:i]), ("start", None)]
                 at = i + len(self._start)
                 continue
+            if data.startswith(self._more, i):
+                out += [("data", data[at:i]), ("more", None)]
+                at = i + len(self._more)
+                continue
             if data.startswith(self._prompt, i):
                 j = data.find(b"\x07", i)
                 if j < 0:
@@ -112,7 +119,7 @@ class _Marks:
                 out += [("data", data[at:i]), ("prompt", int(data[i + len(self._prompt):j] or b"0"))]
                 at = j + 1
                 continue
-            if len(data) - i < len(self._prompt) + 6 and (self._start.startswith(data[i:]) or self._prompt.startswith(data[i:])):
+            if len(data) - i < len(self._prompt) + 6 and any(mark.startswith(data[i:]) for mark in (self._start, self._prompt, self._more)):
                 self._held = data[i:]
                 data = data[:i]
                 break
@@ -168,6 +175,10 @@ class ShellSession:
         self._prompts = 0
         self._idle = False
         self._awaiting: bytearray | None = None
+        self._in_continuation = False
+        self._incomplete = False
+        self._total = 0  # bytes of all output
+        self._prompted = 0  # where in it the last prompt began
         self._prompt_timer: asyncio.TimerHandle | None = None
         self._exit: int | None = None
         self._stopped = False
@@ -233,6 +244,8 @@ class ShellSession:
             elif kind == "start":
                 self._in_command = True
                 self._echo.clear()
+            elif kind == "more":
+                self._continued()
             else:
                 self._prompt(value)
         if self._waiting_bytes > _HIGH_WATER and self._terminal is not None:
@@ -245,6 +258,7 @@ class ShellSession:
         if self._log is not None:
             self._log.write(data)
         self._raw += data
+        self._total += len(data)
         if len(self._raw) > 2 * _TAIL:
             del self._raw[:-_TAIL]
         self._batch.append(data)
@@ -264,17 +278,45 @@ class ShellSession:
                 self.scanner.feed(self._plain.feed(data))
         else:
             self._echo += data
+            self._look_for_refusal()
+
+    def _look_for_refusal(self) -> None:
+        """A line that bash does not even read (a failed history expansion) brings the prompt back without a mark."""
+        if self._awaiting is not None or self._idle or not self._prompts:
+            return
+        typed = self._echo.find(_TYPED)
+        again = self._echo.find(_EDITING, typed + 1) if typed >= 0 else -1
+        if again < 0 or len(self._echo) <= again + len(_EDITING) or self._in_continuation:
+            return
+        self._said += self._echo[typed + len(_TYPED):again]
+        self.scanner.feed(self._plain.feed(bytes(self._echo[typed + len(_TYPED):again])))
+        self._echo.clear()
+        self._code = 1
+        self._awaiting = bytearray()
+        self._at_prompt()
+
+    def _continued(self) -> None:
+        """The command goes on in the next line; without one it is incomplete."""
+        self._echo.clear()
+        self._in_continuation = True
+        if self._lines:
+            self._type(self._lines.pop(0) + "\n")
+        elif not self.spec.persistent:
+            self._incomplete = True
+            self._changed.set()
 
     def _prompt(self, code: int) -> None:
         if not self._in_command and self._prompts > 0:
             # The line never ran: what bash said about it (a syntax error, a failed history expansion) is its output.
-            said = bytes(self._echo).rpartition(b"\x1b[?2004l\r")[2]
+            said = bytes(self._echo).rpartition(_TYPED)[2]
             self._said += said
             self.scanner.feed(self._plain.feed(said))
         if self._in_command and not self.scanner.idle:
             self.scanner.feed(self._plain.feed(b"", final=True))
         self._in_command = False
+        self._in_continuation = False
         self._echo.clear()
+        self._prompted = self._total
         self._prompts += 1
         self._code = code
         # what is typed before readline has the terminal would be echoed twice
@@ -327,7 +369,7 @@ class ShellSession:
         """Wait until the command is done, an event ends it, or the shell is gone."""
         while True:
             await self._changed.wait()
-            if not (self._finished() or self._stopped):
+            if not (self._finished() or self._stopped or self._incomplete):
                 await asyncio.sleep(_COALESCE)
             self._changed.clear()
             finished = self._finished()
@@ -336,6 +378,8 @@ class ShellSession:
                 return Outcome(end.kind, None, end.handler)
             if self._stopped:
                 return Outcome("stopped", self._code)
+            if self._incomplete:
+                return Outcome("incomplete")
             if self._exit is not None:
                 return Outcome("exit", self._exit)
             if finished and not self.spec.persistent:
@@ -396,9 +440,15 @@ class ShellSession:
             self._terminal.resize(cols, rows)
 
     # ---- the text ---------------------------------------------------------------------------------------------------
-    async def screen(self) -> str:
-        """Return what the terminal shows: the text of a result (spec §4.2.8)."""
+    async def screen(self, *, prompt: bool = True) -> str:
+        """Return what the terminal shows: the text of a result (spec §4.2.8).
+
+        Parameters:
+            prompt: whether a prompt that came back counts; it does not where an event ended the step before.
+        """
         raw = bytes(self._raw)
+        if not prompt and self._prompts > 1:
+            raw = raw[:len(raw) - (self._total - self._prompted)]
         if len(raw) > _TAIL:
             raw = raw[-_TAIL:]
             raw = raw[raw.find(b"\n") + 1:]

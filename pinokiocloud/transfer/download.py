@@ -441,9 +441,7 @@ class _Transfer:
     ) -> None:
         directory = self._path.parent if self._path else self._directory
         assert directory
-        self._emit(
-            DownloadEvent(kind, _shown(self._url), directory, attempt=self._attempt, path=self._path, **facts)
-        )
+        self._emit(DownloadEvent(kind, _shown(self._url), directory, attempt=self._attempt, path=self._path, **facts))
 
 
 def _is_web(url: str) -> bool:

@@ -102,6 +102,6 @@ def _shorten(name: str) -> str:
         return name
     stem, dot, suffix = name.rpartition(".")
     if not dot or len(suffix.encode()) > 20:
-        stem, suffix = name, ""
+        stem, dot, suffix = name, "", ""
     room = NAME_BYTES - len((dot + suffix).encode())
-    return stem.encode()[:room].decode(errors="ignore") + (dot + suffix if suffix else "")
+    return stem.encode()[:room].decode(errors="ignore") + dot + suffix

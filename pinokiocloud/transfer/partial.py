@@ -178,15 +178,16 @@ class Partial:
         """Begin an empty unfinished file for this version; ``resumable``: another call may go on with it."""
         self.note, self.resumable = note, resumable
         with disk(self.path):
-            text = json.dumps({"pinokiocloud": 1, **asdict(note)}, indent=1).encode()
+            # The old note goes first and the new one comes last: whenever this is cut short, no note vouches for
+            # bytes of another version.
             os.ftruncate(self._note_fd, 0)
-            os.pwrite(self._note_fd, text, 0)
             self._open()
             if os.fstat(self._fd).st_size:
                 os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
             if note.size is not None:
                 self._check_room(note.size)
+            os.pwrite(self._note_fd, json.dumps({"pinokiocloud": 1, **asdict(note)}, indent=1).encode(), 0)
 
     def resume(self) -> int:
         """Make ready to go on behind the last byte; return the bytes that are there."""
@@ -213,7 +214,7 @@ class Partial:
             with contextlib.suppress(OSError):
                 # A file that was executable stays so.
                 os.fchmod(self._fd, stat.S_IMODE(self.dest.stat().st_mode))
-            os.fsync(self._fd)
+            _sync(self._fd)
             self.path.replace(self.dest)
         self.resumable = False
         return size
@@ -322,6 +323,15 @@ def _lock(descriptor: int) -> bool:
     except OSError:
         pass  # network file systems may not lock: then one process at a time is up to the user
     return True
+
+
+def _sync(descriptor: int) -> None:
+    """Wait until the bytes are on the disk, so that the final name never stands for less, even after a power cut."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:  # some mounted cloud drives cannot
+            raise
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -127,6 +127,7 @@ def run_case(case: Case, engine: list[str] | None = None) -> Trace:
 def _execute(line: list[str], folder: Path, limit: float) -> tuple[int | None, str]:
     log = folder / "printed.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PINOKIO_")}
+    environment["PINOKIOCLOUD_MICROMAMBA"] = str(Path(__file__).parent / "micromamba.sh")
     with log.open("wb") as output:
         process = subprocess.Popen(
             line, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,

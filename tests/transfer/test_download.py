@@ -47,7 +47,7 @@ def test_recorded_path_case(server: Server, tmp_path: Path) -> None:
     assert result == Download(url, dest, 300_000, 0, skipped=False, attempts=1)
     texts = [part for event in events for part in render_parts(event)]
     final = "\r\x1b[2K[100.0%] 293 KB/293 KB (293 KB/s)"
-    end = '{"fileName":"out.bin","filePath":"%s","totalSize":300000,"incomplete":false,' % dest
+    end = f'{{"fileName":"out.bin","filePath":"{dest}","totalSize":300000,"incomplete":false,'
     assert [text for text in texts if not text.startswith("\r\x1b") or text == final] == [
         "\r\n[Attempt 1]",
         f"\r\nDownloading {url} to {dest.parent}...\r\n",
@@ -69,7 +69,7 @@ def test_recorded_exists_case(server: Server, tmp_path: Path) -> None:
     same = get(url, tmp_path / "same.txt", on_event=lambda event: texts.extend(render_parts(event)))
     assert same.skipped
     assert (tmp_path / "same.txt").read_text() == "XXXXXXXXXX"
-    info = '{"totalSize":10,"fileName":"same.txt","filePath":"%s","downloadedSize":10}' % (tmp_path / "same.txt")
+    info = f'{{"totalSize":10,"fileName":"same.txt","filePath":"{tmp_path}/same.txt","downloadedSize":10}}'
     assert texts[2:] == [f"\r\n[Download Skipped] File already exists: {info}\r\n", "\r\nDone\r\n"]
     for name in ("diff.txt", "longer.txt"):
         assert not get(url, tmp_path / name).skipped
@@ -93,7 +93,8 @@ def test_404_fails_at_once(server: Server, tmp_path: Path) -> None:
 
 
 def test_directory_takes_the_servers_name(server: Server, tmp_path: Path) -> None:
-    url = server.route("/cd", lambda r: r.answer(200, b"x", Content_Disposition='attachment; filename="from header.txt"'))
+    header = 'attachment; filename="from header.txt"'
+    url = server.route("/cd", lambda r: r.answer(200, b"x", Content_Disposition=header))
     assert get(url, directory=tmp_path / "new").path == tmp_path / "new" / "from header.txt"
     url = server.file("/a%20b.bin", b"xy")
     assert get(url + "?download=true", directory=tmp_path).path == tmp_path / "a b.bin"

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import fcntl
 import gc
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -129,7 +134,11 @@ def test_other_version_starts_over(server: Server, tmp_path: Path, size: int, ig
 
 def test_other_version_within_one_call(server: Server, tmp_path: Path) -> None:
     first, second = File(DATA, cuts=[100_000]), File(OTHER, cuts=[250_000])
-    url = server.route("/f", lambda r: (first if len(server.requests) == 1 else second)(r))
+
+    def answer(request: Request) -> None:
+        (first if len(server.requests) == 1 else second)(request)
+
+    url = server.route("/f", answer)
     assert get(url, tmp_path / "x").path.read_bytes() == OTHER
     assert ranges(server) == [None, "bytes=100000-", "bytes=250000-"]
 
@@ -347,6 +356,55 @@ def test_end_of_a_stopped_connection_is_not_the_end_of_the_file(server: Server, 
     assert left(tmp_path) == []
 
 
+@pytest.fixture
+def secure(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Put the server behind TLS; return its certificate."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl is needed to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    options += ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([openssl, "req", "-x509", *options], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.url = f"https://localhost:{server.server_address[1]}"
+    return certificate
+
+
+def test_tls_is_checked(server: Server, secure: Path, tmp_path: Path, monkeypatch) -> None:
+    url = server.file("/f", DATA, cuts=[100_000])
+    with pytest.raises(DownloadError, match="certificate cannot be trusted") as caught:
+        get(url, tmp_path / "x")
+    assert caught.value.context["attempts"] == 1
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secure))
+    assert get(url, tmp_path / "x").path.read_bytes() == DATA
+    assert ranges(server) == [None, "bytes=100000-"]
+
+
+def test_tls_transfer_is_cut_off_at_once(server: Server, secure: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secure))
+    gate = Gate(DATA)
+    url = server.route("/f", gate)
+
+    async def main() -> None:
+        task = asyncio.create_task(download(url, path=tmp_path / "x"))
+        part = tmp_path / "x.part"
+        while not part.exists() or not part.stat().st_size:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert no_thread_left()
+
+    asyncio.run(main())
+    gate.opened.set()
+    assert get(url, tmp_path / "x").resumed_from > 0
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
 def test_killed_process_then_resume(server: Server, tmp_path: Path) -> None:
     gate = Gate(DATA)
     url = server.route("/f", gate)
@@ -440,6 +498,74 @@ def test_two_processes(server: Server, tmp_path: Path) -> None:
     assert left(tmp_path) == ["x"]
 
 
+def test_waiting_for_another_process(server: Server, tmp_path: Path) -> None:
+    """The other one ends and removes its note: the lock on the old note is worth nothing."""
+    url = server.file("/f", DATA)
+    note = tmp_path / "x.part.json"
+    other = os.open(note, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(download(url, path=tmp_path / "x"), 0.15)
+        waiting = asyncio.create_task(download(url, path=tmp_path / "x"))
+        await asyncio.sleep(0.05)
+        note.unlink()
+        os.close(other)
+        await waiting
+
+    asyncio.run(main())
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert left(tmp_path) == ["x"]
+
+
+def test_disk_that_cannot_lock(server: Server, tmp_path: Path, monkeypatch) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", cannot)
+    assert get(server.file("/f", DATA), tmp_path / "x").path.read_bytes() == DATA
+    assert left(tmp_path) == ["x"]
+
+
+def test_killed_while_starting_over(server: Server, tmp_path: Path, monkeypatch) -> None:
+    """Whatever of starting over is done, the bytes of the old version are never taken for the new one."""
+    calls = ["ftruncate", "lseek", "pwrite"]
+    for name in calls:
+        interrupted(server.file("/f", DATA, cuts=[100_000]), tmp_path / name)
+        url = server.file("/f", OTHER)
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pinokiocloud.transfer.partial.os.{name}", killed)
+            patch.setattr(partial.Partial, "close", lambda self: (os.close(self._note_fd), self._lock.release()))
+            with pytest.raises(KeyboardInterrupt):
+                get(url, tmp_path / name)
+        assert get(url, tmp_path / name).resumed_from == 0
+        assert (tmp_path / name).read_bytes() == OTHER
+    assert left(tmp_path) == sorted(calls)
+
+
+def test_disk_that_cannot_sync(server: Server, tmp_path: Path, monkeypatch) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr("pinokiocloud.transfer.partial.os.fsync", cannot)
+    assert get(server.file("/f", DATA), tmp_path / "x").path.read_bytes() == DATA
+
+
+def test_part_longer_than_the_file_starts_over(server: Server, tmp_path: Path) -> None:
+    url = server.file("/f", DATA, cuts=[100_000])
+    interrupted(url, tmp_path / "x")
+    with (tmp_path / "x.part").open("ab") as file:
+        file.write(b"x" * len(DATA))
+    assert get(url, tmp_path / "x").resumed_from == 0
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
 # Any cut at any byte
 
 
@@ -453,20 +579,17 @@ def test_two_processes(server: Server, tmp_path: Path) -> None:
     new_call=st.booleans(),
 )
 def test_any_cuts_give_the_same_bytes(
-    server: Server, size: int, cuts: list[int], reset: bool, ranges: bool, validators: bool, new_call: bool
+    server: Server, *, size: int, cuts: list[int], reset: bool, ranges: bool, validators: bool, new_call: bool
 ) -> None:
     data = blob(size, seed=size)
     url = server.file("/f", data, cuts=list(cuts), reset=reset, ranges=ranges, validators=validators)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(len(cuts) + 1):
-            try:
-                result = get(url, folder / "x", attempts=1 if new_call else 20)
-            except DownloadError:
-                assert not (folder / "x").exists()
-            else:
+            with contextlib.suppress(DownloadError):
+                assert not get(url, folder / "x", attempts=1 if new_call else 20).skipped
                 break
-        assert not result.skipped
+            assert not (folder / "x").exists()
         assert (folder / "x").read_bytes() == data
         assert left(folder) == ["x"]
 

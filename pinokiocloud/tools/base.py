@@ -25,8 +25,9 @@ from pinokiocloud.script.host import node_executable
 __all__ = ["VERSION", "BaseEnvironment", "uv_executable"]
 
 #: Changes whenever what is made here changes: an older base environment is then completed.
-VERSION = 1
+VERSION = 2
 _WANTED = "3.10"
+_CONDA = Path(__file__).with_name("conda.py")  # by path: the package may be importable only from here
 _OTHERS = ("3.11", "3.12", "3.13")
 _PIP = """#!/bin/sh
 # pip of the base environment: refuses to install outside of a virtual environment, as the reference's does.
@@ -238,4 +239,4 @@ class BaseEnvironment:
         if importlib.util.find_spec("huggingface_hub") is not None:
             code = "from huggingface_hub.cli.hf import main; main()"
             _script(folder / "hf", f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" -c "{code}" "$@"\n')
-        _script(self.conda, f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" -m pinokiocloud.tools.conda "$@"\n')
+        _script(self.conda, f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" "{_CONDA}" "$@"\n')

@@ -3,13 +3,12 @@
 
 const fs = require('fs')
 const path = require('path')
-const os = require('os')
 const wire = require('./wire')
 const variables = require('./variables')
 const { compile } = require('./scanner')
 const { sourceOf, jsonFault } = require('./inspect-source')
 const { Reads, SymbolicRenderer, unknown, templateFaults, PURE } = require('./inspect-symbolic')
-const { World, isDenied } = require('./inspect-world')
+const { isDenied } = require('./inspect-world')
 
 const SKIPPED = new Set(['node_modules', '.git', 'site-packages', '__pycache__', 'logs', 'cache', 'dist', 'build'])
 const DEPTH = 4
@@ -116,10 +115,12 @@ function scan (root) {
 // ---- menus ---------------------------------------------------------------------------------------------------------
 /** The evaluated menu of an app in a world (spec §5.3). */
 async function menuIn (engine, app, world) {
-  const { found, failure } = await world.within(async () => ({ found: world.sim.launcher(app) }))
+  world.blind = true // the launcher itself must really be there
+  const { found } = await world.within(async () => ({ found: world.sim.launcher(app) }))
+  world.blind = false
   if (!found) return { ok: true, launcher: null, root: app, meta: {}, menu: [], notes: [] }
   const out = { launcher: found.file, root: found.root, meta: {}, menu: [], notes: world.notes }
-  if (found.value === null) return { ...out, ok: false, fault: failure || loadFault(engine, found.file), kind: 'load' }
+  if (found.value === null) return { ...out, ok: false, fault: loadFault(engine, found.file), kind: 'load' }
   out.meta = wire.encode(Object.fromEntries(Object.entries(found.value).filter(([key, value]) => key !== 'menu' && typeof value !== 'function')))
   let { menu } = found.value
   out.declared = menu === undefined ? 'none' : Array.isArray(menu) ? 'array' : typeof menu
@@ -170,7 +171,7 @@ function stepScope (engine, world, { file, self, index, total, env, home }, read
   const cwd = path.dirname(file)
   const { sim } = world
   const u = (name) => unknown({ variable: name }, reads)
-  const names = variables.ENGINE_NAMES || variables.MENU_NAMES.slice(3)
+  const names = variables.MENU_NAMES.slice(3)
   const values = {}
   variables.engineValues(sim, env, path.basename(cwd)).forEach((value, i) => { values[names[i]] = value })
   return {
@@ -203,7 +204,7 @@ function stepScope (engine, world, { file, self, index, total, env, home }, read
 /** The kernel of templates: what speaks of runs and files is not known yet. */
 function symbolicKernel (world, u) {
   const kernel = Object.create(world.kernel)
-  for (const name of ['memory', 'script', 'running', 'status', 'local', 'global', 'exists', 'require', 'load', 'loader', 'shell', 'api']) Object.defineProperty(kernel, name, { value: u(`kernel.${name}`), enumerable: true })
+  for (const name of ['memory', 'script', 'running', 'status', 'local', 'global', 'shell', 'api']) Object.defineProperty(kernel, name, { value: u(`kernel.${name}`), enumerable: true, configurable: true })
   return kernel
 }
 
@@ -222,6 +223,7 @@ function renderStep (engine, world, at, raw) {
         out.when = { template: value, reason: renderer.failed.get(value) }
       }
     } else if (!value) out.state = 'no'
+    else if (typeof value.then === 'function') out.when = { template: raw.when, promise: true }
   }
   if (out.state !== 'no') for (const [template, reason] of renderer.failed) if (template !== (out.when && out.when.template)) out.failed.push({ template, reason })
   return out
@@ -343,4 +345,4 @@ function eventFault (item) {
   try { return compile(event) === null ? { kind: 'form', text: event } : null } catch (e) { return { kind: 'regex', text: event, reason: e.message } }
 }
 
-module.exports = { checkScript, menuIn, scan, hiddenBelow, stepsOn, locate, stepScope, describe, loadFault, eventFault, symbolicKernel, World, os }
+module.exports = { checkScript, menuIn, scan, hiddenBelow, stepsOn, locate, stepScope, describe, loadFault, eventFault, symbolicKernel }

@@ -171,4 +171,4 @@ function checkText (text, path, out, siblings) {
   }
 }
 
-module.exports = { Reads, SymbolicRenderer, unknown, isUnknown, originsIn, templateFaults, compileError, ORIGIN, PURE, MIXED }
+module.exports = { Reads, SymbolicRenderer, unknown, isUnknown, originsIn, watched, templateFaults, compileError, ORIGIN, PURE, MIXED }

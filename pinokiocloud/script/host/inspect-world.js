@@ -55,7 +55,7 @@ class World {
     kernel.require = kernel.load = async (...p) => {
       const value = await load(...p)
       const file = path.resolve(engine.home, ...p)
-      return value === null && !fs.existsSync(file) && this.exists(file) ? unknown({ file }, reads) : value
+      return value === null && !isThere(file) && this.exists(file) ? unknown({ file }, reads) : value
     }
     kernel.loader = { load: async (p) => ({ resolved: await kernel.load(p), dirname: path.dirname(p) }) }
     Object.defineProperty(kernel, 'info', { get: () => this.info(engine.home) })
@@ -72,6 +72,7 @@ class World {
       if (!isDenied(e)) throw e
       this.note('outside', file)
     }
+    if (this.blind) return there
     if (this.hidden !== null && there) return !this.hidden(file)
     if (!there && this.installed !== null && (file + path.sep).startsWith(this.installed + path.sep)) { this.assumed = true; return true }
     return there
@@ -131,6 +132,9 @@ class World {
 }
 
 const real = {}
+
+/** Whether a file is there, whatever state the world is in. */
+function isThere (file) { try { return real.existsSync(file) } catch (e) { return false } }
 
 /** Changes what this process lets scripts do: no connections, and file checks that answer for the world's state. */
 function tame () {

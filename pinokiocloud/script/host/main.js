@@ -320,6 +320,8 @@ const operations = {
   }
 }
 
+Object.assign(operations, require('./inspect').operations) // what only looks: render, menu, check, plan
+
 Engine.prototype.runOf = function (m) { return m.parallel ? this.parallel.get(m.parallel) : this.runs.get(m.run) }
 
 async function handle (engine, message) {

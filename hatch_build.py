@@ -43,7 +43,11 @@ class NodeHostHook(BuildHookInterface):  # type: ignore[type-arg]
         env = {**os.environ, "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])}
         done = subprocess.run(
             [*command, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-bin-links"],
-            cwd=HOST, env=env, capture_output=True, text=True, check=False,
+            cwd=HOST,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.stderr.write(done.stdout + done.stderr)

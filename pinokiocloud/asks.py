@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinokiocloud.errors import UsageError
@@ -33,11 +32,25 @@ class Asks:
         self._engine = engine
         self._values: dict[str, Any] = {}
         self._answers: dict[str, Callable[[dict[str, Any], Data], Awaitable[Any]]] = {
-            "port": self._port, "port.free": self._port_free, "ports": self._ports, "env": self._env, "exec": self._exec,
-            "shell.start": self._shell(shell_start), "shell.enter": self._shell(shell_enter), "shell.write": self._shell(shell_write),
-            "shell.kill": self._shell_kill, "shell.get": self._shell_get, "shell.reset": self._shell_reset,
-            "script.start": self._script_start, "script.stop": self._script_stop, "wait": self._wait, "download": self._download,
-            "kv.get": self._kv_get, "kv.set": self._kv_set, "engine.shutdown": self._shutdown, "import": self._import,
+            "port": self._port,
+            "port.free": self._port_free,
+            "ports": self._ports,
+            "env": self._env,
+            "exec": self._exec,
+            "shell.start": self._shell(shell_start),
+            "shell.enter": self._shell(shell_enter),
+            "shell.write": self._shell(shell_write),
+            "shell.kill": self._shell_kill,
+            "shell.get": self._shell_get,
+            "shell.reset": self._shell_reset,
+            "script.start": self._script_start,
+            "script.stop": self._script_stop,
+            "wait": self._wait,
+            "download": self._download,
+            "kv.get": self._kv_get,
+            "kv.set": self._kv_set,
+            "engine.shutdown": self._shutdown,
+            "import": self._import,
         }
 
     async def answer(self, what: str, body: Any, data: Data) -> Any:
@@ -78,7 +91,9 @@ class Asks:
         params = dict(body.get("params") or {})
         return await run_shell(self._context("shell.run", params, data), params)
 
-    def _shell(self, handler: Callable[[StepContext], Awaitable[Any]]) -> Callable[[dict[str, Any], Data], Awaitable[Any]]:
+    def _shell(
+        self, handler: Callable[[StepContext], Awaitable[Any]]
+    ) -> Callable[[dict[str, Any], Data], Awaitable[Any]]:
         async def answer(body: dict[str, Any], data: Data) -> Any:
             return await handler(self._context("shell", body.get("params") or {}, data))
 
@@ -117,8 +132,13 @@ class Asks:
 
         params = body.get("params") or {}
         folder = self._engine.home.path(str(params.get("path") or "."))
-        target: dict[str, Path] = {"path": folder / str(params["filename"])} if params.get("filename") else {"directory": folder}
-        got = await download(str(params.get("uri") or params.get("url")), on_event=lambda e: data({"raw": render_event(e)}), **target)
+        name = params.get("filename")
+        got = await download(
+            str(params.get("uri") or params.get("url")),
+            directory=None if name else folder,
+            path=folder / str(name) if name else None,
+            on_event=lambda event: data({"raw": render_event(event)}),
+        )
         return str(got.path)
 
     async def _kv_get(self, body: dict[str, Any], _data: Data) -> Any:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
-import socket
 import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from pinokiocloud.asks import Asks
 from pinokiocloud.errors import PinokioError, ScriptNotFoundError
@@ -25,20 +23,22 @@ from pinokiocloud.home.uri import remotes, resolve
 from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.registry import load_methods
 from pinokiocloud.platforms.machine import Machine, detect_machine
+from pinokiocloud.platforms.ports import free_ports, is_free
 from pinokiocloud.prompts import Prompt, Prompter, UnattendedPrompter
 from pinokiocloud.script import wire
 from pinokiocloud.script.host import HostProcess, HostSettings
 from pinokiocloud.script.run import Call, Run, RunRequest, RunResult
+from pinokiocloud.script.trace import TraceFile, trace_value
 from pinokiocloud.shell.environment import engine_environment, login_path, managed_path, shell_environment
 from pinokiocloud.shell.registry import ShellRegistry
 from pinokiocloud.shell.session import ShellSession, ShellSpec
 from pinokiocloud.shell.tree import SHELL_VARIABLE, end_tree
 from pinokiocloud.tools.base import BaseEnvironment
 
-__all__ = ["Engine"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-_FIRST_PORT = 42003
-_LAST_PORT = 65535
+__all__ = ["Engine"]
 
 
 class Engine:
@@ -57,8 +57,14 @@ class Engine:
     """
 
     def __init__(
-        self, home: str | os.PathLike[str] | None = None, *, prompter: Prompter | None = None, strict: bool = False,
-        settings: HostSettings | None = None, machine: Machine | None = None, trace: str | os.PathLike[str] | None = None,
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        prompter: Prompter | None = None,
+        strict: bool = False,
+        settings: HostSettings | None = None,
+        machine: Machine | None = None,
+        trace: str | os.PathLike[str] | None = None,
         fail_on_exit_code: bool = False,
     ) -> None:
         self._wanted_home = home
@@ -72,9 +78,7 @@ class Engine:
         self._settings = settings or HostSettings()
         self._machine = machine
         self._trace_path = trace
-        self._trace: TextIO | None = None
-        self._trace_held: dict[int, dict[str, Any]] = {}
-        self._trace_next = 0
+        self._trace: TraceFile | None = None
         self._fail_on_exit_code = fail_on_exit_code
         self._tasks: set[asyncio.Task[Any]] = set()
         self._kept: dict[str, Any] = {}
@@ -85,14 +89,13 @@ class Engine:
         self._exit_codes: dict[str, list[tuple[int | str, int]]] = {}
         self._host: HostProcess | None = None
         self._host_lock = asyncio.Lock()
-        self._port_lock = asyncio.Lock()
         self._shutdown = asyncio.Event()
         self._asks = Asks(self)
         self._opened = False
         self.log_lines: deque[str] = deque(maxlen=1000)
 
     # ---- life -----------------------------------------------------------------------------------------------------
-    async def open(self) -> Engine:
+    async def open(self) -> Self:
         """Open the home folder and start the script host.
 
         Raises:
@@ -112,7 +115,7 @@ class Engine:
         self.methods = load_methods()
         self._prepared: set[Path] = set()
         if self._trace_path is not None:
-            self._trace = open(self._trace_path, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - closed by close()
+            self._trace = TraceFile(Path(self._trace_path))
         starting = asyncio.ensure_future(self._start_process())
         self.machine = self._machine or detect_machine()
         process = await starting
@@ -121,7 +124,7 @@ class Engine:
         self._opened = True
         return self
 
-    async def __aenter__(self) -> Engine:
+    async def __aenter__(self) -> Self:
         return await self.open()
 
     async def __aexit__(self, *_: object) -> None:
@@ -164,9 +167,15 @@ class Engine:
 
     async def _init_host(self, process: HostProcess) -> None:
         await process.call(
-            "init", home=str(self.home.root), machine=self.machine.variables(), env=self.merged_environment(None),
-            searchPath=self.search_path, python=[name for name, item in self.methods.items() if item.handler is not None],
-            cloudPlatform=os.environ.get("PINOKIOCLOUD_PLATFORM", "local"), remotes=remotes(self.home.api))
+            "init",
+            home=str(self.home.root),
+            machine=self.machine.variables(),
+            env=self.merged_environment(None),
+            searchPath=self.search_path,
+            python=[name for name, item in self.methods.items() if item.handler is not None],
+            cloudPlatform=os.environ.get("PINOKIOCLOUD_PLATFORM", "local"),
+            remotes=remotes(self.home.api),
+        )
 
     async def host_call(self, op: str, **body: Any) -> Any:
         """Call the script host, which is started again when it has ended.
@@ -190,9 +199,17 @@ class Engine:
                 await self._host.close()
             process = await self._start_process()
             await self._init_host(process)
-            daemons = {run.id: wire.encode(run.local) for run in self.runs.values() if run.status == "daemon" and run.local is not wire.UNDEFINED}
-            await process.call("memory.restore", local=daemons, running=[run.id for run in self.runs.values() if run.status == "daemon"],
-                               readiness=dict.fromkeys(self.ready_scripts, "ready"))
+            daemons = {
+                run.id: wire.encode(run.local)
+                for run in self.runs.values()
+                if run.status == "daemon" and run.local is not wire.UNDEFINED
+            }
+            await process.call(
+                "memory.restore",
+                local=daemons,
+                running=[run.id for run in self.runs.values() if run.status == "daemon"],
+                readiness=dict.fromkeys(self.ready_scripts, "ready"),
+            )
             self._host = process
             return process
 
@@ -200,9 +217,12 @@ class Engine:
         op = message["op"]
         if op == "event":
             index = message.get("index")
-            self._tell(Event(message["kind"], wire.decode(message.get("data")), message["run"], index), message.get("trace"))
+            self._tell(
+                Event(message["kind"], wire.decode(message.get("data")), message["run"], index), message.get("trace")
+            )
         elif op == "trace":
-            self._trace_step(message["record"])
+            if self._trace is not None:
+                self._trace.step(message["record"])
         elif op == "local":
             run = self.runs.get(message["run"])
             if run is not None:
@@ -211,7 +231,9 @@ class Engine:
         elif op == "warning":
             run = self.runs.get(message["run"])
             if run is not None:
-                text = message.get("message") or f"the template {message['template']} stays as it is: {message['reason']}"
+                text = (
+                    message.get("message") or f"the template {message['template']} stays as it is: {message['reason']}"
+                )
                 self.warn(run, message["index"], text)
         elif op == "stray":
             self.log_lines.append(message["message"])
@@ -222,30 +244,11 @@ class Engine:
         self._tell(Event(kind, data, run.id, index), _UNENCODED if run.request.trace else None, run)
 
     def _tell(self, event: Event, trace: Any = None, run: Run | None = None) -> None:
-        if trace is not None and event.kind in SHOWN:
-            record: dict[str, Any] = {"type": "event", "kind": event.kind, "data": _trace_value(event.data) if trace is _UNENCODED else trace}
-            if event.index is not None:
-                record["index"] = event.index
-            self._write_trace(record)
+        if trace is not None and event.kind in SHOWN and self._trace is not None:
+            self._trace.event(event.kind, trace_value(event.data) if trace is _UNENCODED else trace, event.index)
         run = run or self.runs.get(event.run)
         for callback in (*(run.callbacks if run else ()), *self.callbacks):
             callback(event)
-
-    def _trace_step(self, record: dict[str, Any]) -> None:
-        """Write steps in the order of their starts: a caller's before its child's."""
-        self._trace_held[record["n"]] = record
-        while self._trace_next in self._trace_held:
-            self._write_trace(self._trace_held.pop(self._trace_next))
-            self._trace_next += 1
-
-    def _flush_trace(self) -> None:
-        for number in sorted(self._trace_held):  # steps that never ended leave gaps
-            self._write_trace(self._trace_held[number])
-        self._trace_held.clear()
-
-    def _write_trace(self, record: dict[str, Any]) -> None:
-        if self._trace is not None:
-            self._trace.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def warn(self, run: Run, index: int | str | None, text: str) -> None:
         """Tell that something is not as the script's author will have meant it."""
@@ -264,7 +267,7 @@ class Engine:
     # ---- runs -------------------------------------------------------------------------------------------------------
     def script_path(self, uri: str) -> Path:
         """Return the path of a script: as given, relative to here, or to ``HOME/api`` (spec §2.2)."""
-        if uri.startswith(("http://", "https://", "~/")) or os.path.isabs(uri):
+        if uri.startswith(("http://", "https://", "~/", "/")):
             return Path(os.path.normpath(resolve(uri, None, self.home)))
         here = Path.cwd() / uri
         return Path(os.path.normpath(here if here.exists() else self.home.api / uri))
@@ -275,12 +278,27 @@ class Engine:
             name = str(path.parent.relative_to(self.home.api))
         except ValueError:
             name = path.parent.name
-        return RunRequest(path=str(path), uri=uri, name=name, app=app.name if app else None, strict=self.strict,
-                          trace=self._trace is not None, **more)
+        return RunRequest(
+            path=str(path),
+            uri=uri,
+            name=name,
+            app=app.name if app else None,
+            strict=self.strict,
+            trace=self._trace is not None,
+            **more,
+        )
 
     async def start(
-        self, script: str | os.PathLike[str], *, args: Any = wire.UNDEFINED, action: str = "run", id: str | None = None,  # noqa: A002
-        on_event: Callable[[Event], None] | None = None, start: int = 0, local: Any = wire.UNDEFINED,
+        self,
+        script: str | os.PathLike[str],
+        *,
+        args: Any = wire.UNDEFINED,
+        action: str = "run",
+        id: str | None = None,  # noqa: A002
+        on_event: Callable[[Event], None] | None = None,
+        start: int = 0,
+        local: Any = wire.UNDEFINED,
+        prompter: Prompter | None = None,
     ) -> Run:
         """Start a script and return its run at once.
 
@@ -292,16 +310,25 @@ class Engine:
             on_event: gets the run's events.
             start: index of the first step (a retry).
             local: local variables to begin with (a retry).
+            prompter: answers the questions of this run and of those that it starts.
 
         Raises:
             PinokioError: there is a run of this script already.
         """
         path = self.script_path(os.fspath(script))
-        request = self._request(path, os.fspath(script) if id else str(path), args=args, action=action, id=id, start=start, local=local)
-        return self._begin(request, on_event)
+        request = self._request(
+            path, os.fspath(script) if id else str(path), args=args, action=action, id=id, start=start, local=local
+        )
+        return self._begin(request, on_event, prompter)
 
-    def _begin(self, request: RunRequest, on_event: Callable[[Event], None] | None = None) -> Run:
+    def _begin(
+        self,
+        request: RunRequest,
+        on_event: Callable[[Event], None] | None = None,
+        prompter: Prompter | None = None,
+    ) -> Run:
         run = Run(request, self)
+        run.prompter = prompter
         if on_event is not None:
             run.callbacks.append(on_event)
         if run.id in self.runs:
@@ -310,16 +337,16 @@ class Engine:
         self.ready_scripts.discard(run.path)
         problem = _rejection(Path(request.path))
         if problem is not None:
-            self._spawn(run._end({"state": "rejected", "error": problem.message, "detail": problem.to_dict()}))  # noqa: SLF001 - its own
+            run.reject(problem)
             return run
         run.start()
         return run
 
-    async def start_child(self, ctx: StepContext, path: Path, uri: str, *, args: Any, same_args: bool) -> Run:
+    async def start_child(self, ctx: StepContext, path: Path, *, args: Any, same_args: bool) -> Run:
         """Start a script for another one (spec §2.9.2)."""
         caller = ctx.run
         request = self._request(path, str(path), args=args, args_of=caller.id if same_args else None, caller=caller.id)
-        run = self._begin(request)
+        run = self._begin(request, None, caller.prompter)
         run.callbacks += [c for c in caller.callbacks if c not in run.callbacks]
         return run
 
@@ -382,12 +409,9 @@ class Engine:
 
     def write_end(self, result: RunResult) -> None:
         """Write the last record of a trace."""
-        self._flush_trace()
-        self._write_trace({"type": "end", "status": result.status, "error": _trace_value(result.error),
-                           "local": result.local_trace if result.local_trace is not None else _trace_value(result.local),
-                           "detail": wire.plain(result.detail)})
         if self._trace is not None:
-            self._trace.flush()
+            local = trace_value(result.local) if result.local_trace is None else result.local_trace
+            self._trace.end(result.status, trace_value(result.error), local, wire.plain(result.detail))
 
     # ---- what steps need ----------------------------------------------------------------------------------------------
     def merged_environment(self, app: Path | None) -> dict[str, str]:
@@ -411,8 +435,14 @@ class Engine:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._prepared.add(folder)
         token = self.home.cache / "HF_AUTH" / "token"
-        env = shell_environment(home=self.home.root, merged=self.merged_environment(app), params=params, activation=activation,
-                                login=self.login_path, token_path=token if token.exists() else None)
+        env = shell_environment(
+            home=self.home.root,
+            merged=self.merged_environment(app),
+            params=params,
+            activation=activation,
+            login=self.login_path,
+            token_path=token if token.exists() else None,
+        )
         env["_PKC_BASE"] = str(self.base.prefix)
         env["_PKC_CONDA"] = str(self.base.conda)
         return env
@@ -427,7 +457,11 @@ class Engine:
         if self.base.ready():
             return
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self.base.ensure, lambda text: loop.call_soon_threadsafe(say, text) and None)
+
+        def tell(text: str) -> None:
+            loop.call_soon_threadsafe(say, text)
+
+        await asyncio.to_thread(self.base.ensure, tell)
 
     async def refresh_remotes(self) -> None:
         """Tell the host which repositories are installed."""
@@ -441,7 +475,7 @@ class Engine:
 
     async def ask_person(self, ctx: StepContext, prompt: Prompt, default: Any = wire.UNDEFINED) -> Any:
         """Ask whoever answers; ``default`` is taken when nobody is there."""
-        asking = asyncio.ensure_future(self.prompter.ask(prompt))
+        asking = asyncio.ensure_future((ctx.run.prompter or self.prompter).ask(prompt))
         stop = asyncio.ensure_future(ctx.stopping.wait())
         try:
             await asyncio.wait({asking, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -457,9 +491,20 @@ class Engine:
             stop.cancel()
 
     # ---- shells -------------------------------------------------------------------------------------------------------
-    def new_shell(self, run: Run, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]) -> ShellSession:
+    def new_shell(
+        self, run: Run, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]
+    ) -> ShellSession:
         """Make a shell for a run."""
-        self._tell(Event("shell", {"id": spec.id, "line": spec.line, "cwd": str(spec.cwd), "log": str(spec.log)}, run.id, run.index), None, run)
+        self._tell(
+            Event(
+                "shell",
+                {"id": spec.id, "line": spec.line, "cwd": str(spec.cwd), "log": str(spec.log)},
+                run.id,
+                run.index,
+            ),
+            None,
+            run,
+        )
         return self.shells.new(spec, on_output, on_fired)
 
     def shell(self, name: str) -> ShellSession | None:
@@ -488,10 +533,17 @@ class Engine:
         ctx.emit("push", wire.decode(answer["value"]))
 
     async def _trigger(self, ctx: StepContext, action: str, match: Any) -> None:
-        """Run another action of the same script beside this one; in a script that is no daemon its end ends all (spec §7 #41)."""
+        """Run another action of the same script beside this one; without ``daemon`` its end ends all (spec §7 #41)."""
         run = ctx.run
-        request = self._request(Path(run.path), run.request.uri, action=action, parallel=os.urandom(8).hex(), caller=run.request.caller,
-                                id=run.request.id, args={"event": match, "trigger": action})
+        request = self._request(
+            Path(run.path),
+            run.request.uri,
+            action=action,
+            parallel=os.urandom(8).hex(),
+            caller=run.request.caller,
+            id=run.request.id,
+            args={"event": match, "trigger": action},
+        )
         side = Run(request, self)
         side.callbacks = run.callbacks
         side.start()
@@ -519,21 +571,33 @@ class Engine:
             if code:
                 self._tell(Event("exit", {"code": code}, run.id, index), None, run)
 
-    def note_failure(self, run: Run, index: int | str, errors: Sequence[str], lines: Sequence[str], code: int | None) -> None:
+    def note_failure(
+        self, run: Run, index: int | str, errors: Sequence[str], lines: Sequence[str], code: int | None
+    ) -> None:
         """Tell why a shell step failed: what matched, the exit code, the last lines."""
-        self._tell(Event("failure", {"errors": list(errors), "lines": list(lines), "code": code}, run.id, index), None, run)
+        self._tell(
+            Event("failure", {"errors": list(errors), "lines": list(lines), "code": code}, run.id, index), None, run
+        )
 
     def fails_on_exit_code(self, run: Run) -> bool:
         """Whether exit codes fail steps: the engine's setting, or the app's ``PINOKIOCLOUD_FAIL_ON_EXIT_CODE``."""
         value = self.step_environment(run).get("PINOKIOCLOUD_FAIL_ON_EXIT_CODE", "")
         return self._fail_on_exit_code or value.lower() in ("1", "true", "yes", "on")
 
-    async def run_command(self, run: Run, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str, str]:
+    async def run_command(
+        self, run: Run, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+    ) -> tuple[int, str, str]:
         """Run a program without a terminal; give exit code, output and error output."""
         name = os.urandom(8).hex()
         process = await asyncio.create_subprocess_exec(
-            *argv, cwd=cwd, env={**env, SHELL_VARIABLE: name}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True)
+            *argv,
+            cwd=cwd,
+            env={**env, SHELL_VARIABLE: name},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         entry = (process.pid, name)
         self._commands.setdefault(run.key, set()).add(entry)
         try:
@@ -546,72 +610,63 @@ class Engine:
             self._commands.get(run.key, set()).discard(entry)
         return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
-    # ---- ports --------------------------------------------------------------------------------------------------------
+    # ---- ports ------------------------------------------------------------------------------------------------------
     async def port_is_free(self, port: int) -> bool:
         """Whether nothing listens on a port, on any interface."""
-        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - to see, not to serve
-            with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                try:
-                    probe.bind((address, port))
-                    probe.listen(1)
-                except OSError as error:
-                    if error.errno in _TAKEN:
-                        return False
-                    raise
-        return True
+        return is_free(port)
 
     async def free_port(self) -> int:
-        """Return the first free port from 42003 on (spec §3.6.1).
-
-        Raises:
-            PinokioError: every port is taken.
-        """
-        return (await self.free_ports(1))[0]
+        """Return the first free port from 42003 on (spec §3.6.1)."""
+        return free_ports(1)[0]
 
     async def free_ports(self, count: int) -> list[int]:
         """Return that many free ports, the lowest first."""
-        found: list[int] = []
-        async with self._port_lock:
-            for port in range(_FIRST_PORT, _LAST_PORT + 1):
-                if await self.port_is_free(port):
-                    found.append(port)
-                    if len(found) == count:
-                        return found
-        raise PinokioError(f"there are no {count} free ports between {_FIRST_PORT} and {_LAST_PORT}")
+        return free_ports(count)
 
 
 _UNENCODED: Any = object()
-_TAKEN = {98, 48, 13}  # EADDRINUSE on Linux and macOS, EACCES
 _WITHOUT_PARAMS = {
-    "shell.run", "shell.start", "shell.enter", "shell.stop", "process.wait", "push", "notify", "hf.login", "hf.logout", "input", "modal",
-    "htmlmodal", "htmlmodal.open", "htmlmodal.close", "loading.start", "loading.end", "filepicker.open", "web.close", "browser.close", "web.expose",
-    "terminal.upload", "proxy.start", "proxy.stop", "clipboard.paste", "app.search", "app.refresh", "key.get", "key.set", "script.restart", "browser",
+    "shell.run",
+    "shell.start",
+    "shell.enter",
+    "shell.stop",
+    "process.wait",
+    "push",
+    "notify",
+    "hf.login",
+    "hf.logout",
+    "input",
+    "modal",
+    "htmlmodal",
+    "htmlmodal.open",
+    "htmlmodal.close",
+    "loading.start",
+    "loading.end",
+    "filepicker.open",
+    "web.close",
+    "browser.close",
+    "web.expose",
+    "terminal.upload",
+    "proxy.start",
+    "proxy.stop",
+    "clipboard.paste",
+    "app.search",
+    "app.refresh",
+    "key.get",
+    "key.set",
+    "script.restart",
+    "browser",
 }
 
 
 def _rejection(path: Path) -> PinokioError | None:
     """Why a path cannot be run at all (spec §1.1, §2.2)."""
     if not path.exists():
-        return ScriptNotFoundError(f"ENOENT: no such file or directory, stat '{path}'", path=str(path), hint="is the path right?")
+        return ScriptNotFoundError(
+            f"ENOENT: no such file or directory, stat '{path}'", path=str(path), hint="is the path right?"
+        )
     if path.is_dir():
-        return ScriptNotFoundError(f"module doesn't exist: {path} is a folder", path=str(path), hint="name a script in it, such as install.js")
+        return ScriptNotFoundError(
+            f"module doesn't exist: {path} is a folder", path=str(path), hint="name a script in it, such as install.js"
+        )
     return None
-
-
-def _trace_value(value: Any) -> Any:
-    """Encode a value for a trace (see ``wire.js``, trace)."""
-    if value is wire.UNDEFINED:
-        return {"$undef": True}
-    if isinstance(value, wire.Match):
-        return {"$match": [_trace_value(item) for item in value], "index": value.index, "groups": _trace_value(value.groups)}
-    if isinstance(value, wire.JSError):
-        return {"$error": value.name, "message": value.message, "code": value.code}
-    if isinstance(value, dict):
-        return {key: _trace_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_trace_value(item) for item in value]
-    return wire.plain(value)
-

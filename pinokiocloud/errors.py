@@ -25,9 +25,22 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "DownloadError", "HomeError", "HostDiedError", "HostError", "HostHungError", "HostStartError", "PinokioError",
-    "PromptError", "ScriptError", "ScriptLoadError", "ScriptNotFoundError", "ShellError", "StepError",
-    "TemplateError", "ToolError", "UsageError",
+    "DownloadError",
+    "HomeError",
+    "HostDiedError",
+    "HostError",
+    "HostHungError",
+    "HostStartError",
+    "PinokioError",
+    "PromptError",
+    "ScriptError",
+    "ScriptLoadError",
+    "ScriptNotFoundError",
+    "ShellError",
+    "StepError",
+    "TemplateError",
+    "ToolError",
+    "UsageError",
 ]
 
 

@@ -9,10 +9,25 @@ from typing import Any
 __all__ = ["SHOWN", "Event"]
 
 #: The kinds that a person is shown; the others are the engine's own book-keeping.
-SHOWN = frozenset({
-    "stream", "notify", "input", "modal", "htmlmodal", "filepicker", "web", "error", "event", "info", "push", "wait",
-    "loading.start", "loading.end", "clipboard",
-})
+SHOWN = frozenset(
+    {
+        "stream",
+        "notify",
+        "input",
+        "modal",
+        "htmlmodal",
+        "filepicker",
+        "web",
+        "error",
+        "event",
+        "info",
+        "push",
+        "wait",
+        "loading.start",
+        "loading.end",
+        "clipboard",
+    }
+)
 
 
 @dataclass(frozen=True)

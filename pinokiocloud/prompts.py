@@ -35,7 +35,11 @@ class Prompt:
     @property
     def title(self) -> str:
         """What to show above the question."""
-        return str(self.params.get("title") or self.params.get("message") or {"input": "Input", "filepicker": "Choose a file"}.get(self.kind, "Question"))
+        return str(
+            self.params.get("title")
+            or self.params.get("message")
+            or {"input": "Input", "filepicker": "Choose a file"}.get(self.kind, "Question")
+        )
 
 
 class Prompter(Protocol):
@@ -60,9 +64,13 @@ class UnattendedPrompter:
         """
         keys = ", ".join(str(item.get("key")) for item in prompt.fields)
         raise PromptError(
-            f"step {prompt.index} of {prompt.script} asks {prompt.title!r}" + (f" ({keys})" if keys else "") + ", and nobody is there to answer",
-            hint="give the answer beforehand: --answer '{\"key\": \"value\"}', or answers=[…] in Python",
-            script=prompt.script, step=prompt.index)
+            f"step {prompt.index} of {prompt.script} asks {prompt.title!r}"
+            + (f" ({keys})" if keys else "")
+            + ", and nobody is there to answer",
+            hint='give the answer beforehand: --answer \'{"key": "value"}\', or answers=[…] in Python',
+            script=prompt.script,
+            step=prompt.index,
+        )
 
 
 class PresetPrompter:
@@ -147,7 +155,11 @@ class TerminalPrompter:
                     return answer
                 sys.stderr.write("please give one of the numbers\n")
         while True:
-            answer = getpass.getpass(f"{label}: ", stream=sys.stderr) if kind == "password" else self._line(label, item.get("default"))
+            answer = (
+                getpass.getpass(f"{label}: ", stream=sys.stderr)
+                if kind == "password"
+                else self._line(label, item.get("default"))
+            )
             if answer or not item.get("required"):
                 break
             sys.stderr.write("please answer this one\n")

@@ -10,11 +10,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = ["Child", "ChildError", "MemoryWatch", "cpu_seconds", "end_process", "memory"]
 
@@ -75,7 +77,7 @@ class MemoryWatch:
             self.peak = max(self.peak, sum(each))
             self.peaks = [max(pair) for pair in zip(self.peaks, each, strict=True)]
 
-    def __enter__(self) -> MemoryWatch:
+    def __enter__(self) -> MemoryWatch:  # noqa: PYI034 - Python 3.10 has no Self
         self._sample()
         self._thread.start()
         return self
@@ -90,9 +92,11 @@ class Child:
     """A process that answers every line of JSON with one."""
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._begun = time.perf_counter()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=dict(env), cwd=cwd)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=dict(env), cwd=cwd
+        )
         self._rest = b""
         self.hello: dict[str, Any] = {}
         self.pids: list[int] = [self._process.pid]

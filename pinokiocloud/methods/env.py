@@ -16,8 +16,11 @@ from pinokiocloud.shell.command import javascript_text
 def _change(ctx: StepContext, change: Callable[[Path, dict[str, Any]], Any], values: dict[str, Any]) -> None:
     app = ctx.engine.environment.app_of(ctx.run.path)
     if app is None:
-        raise StepError(f"step {ctx.index}: {ctx.run.path} is in no app, so there is no ENVIRONMENT to change", script=ctx.run.path,
-                        index=ctx.index)
+        raise StepError(
+            f"step {ctx.index}: {ctx.run.path} is in no app, so there is no ENVIRONMENT to change",
+            script=ctx.run.path,
+            index=ctx.index,
+        )
     file = ctx.engine.environment.settings_file(app, strict=ctx.run.request.strict)
     try:
         change(file, values)
@@ -44,4 +47,8 @@ async def env_set(ctx: StepContext) -> None:
 @method("env.switch", summary="go on to the next value of a list", source="spec §4.6", **{"<NAME>": "list of values"})
 async def env_switch(ctx: StepContext) -> None:
     """Rotate values in the app's ENVIRONMENT."""
-    _change(ctx, switch_values, {key: [_text(item) for item in value] for key, value in ctx.params.items() if isinstance(value, list)})
+    _change(
+        ctx,
+        switch_values,
+        {key: [_text(item) for item in value] for key, value in ctx.params.items() if isinstance(value, list)},
+    )

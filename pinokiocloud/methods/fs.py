@@ -15,11 +15,16 @@ from pinokiocloud.home.uri import remote_of
 from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.registry import method
 from pinokiocloud.transfer.copy import NodeFsError, copy
-from pinokiocloud.transfer.download import download
-from pinokiocloud.transfer.progress import DownloadEvent, render_parts
 
 
-@method("fs.copy", summary="copy a file or folder", source="spec §4.4", src="path", dest="path", options="{recursive, force, errorOnExist …}")
+@method(
+    "fs.copy",
+    summary="copy a file or folder",
+    source="spec §4.4",
+    src="path",
+    dest="path",
+    options="{recursive, force, errorOnExist …}",
+)
 async def fs_copy(ctx: StepContext) -> None:
     """Copy as Node's ``fs.promises.cp`` does."""
     source, target = ctx.resolve(ctx.params.get("src")), ctx.resolve(ctx.params.get("dest"))
@@ -28,9 +33,16 @@ async def fs_copy(ctx: StepContext) -> None:
     ctx.stream(f"\r\ncopying:\r\nfrom: {source}\r\nto: {target}\r\n")
     try:
         await asyncio.to_thread(
-            copy, source, target, recursive=bool(options.get("recursive")), force=options.get("force") is not False,
-            error_on_exist=bool(options.get("errorOnExist")), dereference=bool(options.get("dereference")),
-            preserve_timestamps=bool(options.get("preserveTimestamps")), verbatim_symlinks=bool(options.get("verbatimSymlinks")))
+            copy,
+            source,
+            target,
+            recursive=bool(options.get("recursive")),
+            force=options.get("force") is not False,
+            error_on_exist=bool(options.get("errorOnExist")),
+            dereference=bool(options.get("dereference")),
+            preserve_timestamps=bool(options.get("preserveTimestamps")),
+            verbatim_symlinks=bool(options.get("verbatimSymlinks")),
+        )
     except NodeFsError as error:
         error.js_message = str(error)  # type: ignore[attr-defined]
         if str(error.code).startswith("ERR_FS"):
@@ -40,6 +52,8 @@ async def fs_copy(ctx: StepContext) -> None:
 
 
 def _printer(ctx: StepContext) -> Any:
+    from pinokiocloud.transfer.progress import DownloadEvent, render_parts  # noqa: PLC0415 - see _download
+
     def show(event: DownloadEvent) -> None:
         for part in render_parts(event):
             ctx.stream(part)
@@ -48,6 +62,8 @@ def _printer(ctx: StepContext) -> Any:
 
 
 async def _download(ctx: StepContext, url: Any, *, path: Any, folder: Any) -> Path:
+    from pinokiocloud.transfer.download import download  # noqa: PLC0415 - requests costs 0.1 s of every start
+
     if not isinstance(url, str) or not url:
         raise DownloadError("a download needs an address", hint="give 'uri' or 'url'")
     if path is not None:
@@ -58,15 +74,27 @@ async def _download(ctx: StepContext, url: Any, *, path: Any, folder: Any) -> Pa
     return got.path
 
 
-@method("fs.download", summary="download files", source="spec §4.4", uri="address or list of addresses", url="the same", dir="folder", path="file")
+@method(
+    "fs.download",
+    summary="download files",
+    source="spec §4.4",
+    uri="address or list of addresses",
+    url="the same",
+    dir="folder",
+    path="file",
+)
 async def fs_download(ctx: StepContext) -> None:
     """Download to a folder or a file (spec §4.4)."""
     params = ctx.params
     urls = params.get("uri", params.get("url"))
     folder, path = params.get("dir"), params.get("path")
     if folder is None and path is None:
-        raise StepError(f"step {ctx.index}: fs.download needs 'dir' or 'path'", script=ctx.run.path, index=ctx.index,
-                        hint="dir keeps the remote name, path names the file")
+        raise StepError(
+            f"step {ctx.index}: fs.download needs 'dir' or 'path'",
+            script=ctx.run.path,
+            index=ctx.index,
+            hint="dir keeps the remote name, path names the file",
+        )
     if isinstance(urls, list):
         if folder is None:
             raise StepError(f"step {ctx.index}: several addresses need 'dir'", script=ctx.run.path, index=ctx.index)
@@ -85,8 +113,15 @@ async def net_download(ctx: StepContext) -> dict[str, Any]:
     return {"path": str(file)}
 
 
-@method("fs.link", "fs.share", summary="share folders with other apps", source="spec §5.8", drive="{route: folder}", peers="git addresses",
-        venv="virtual environment (no effect here)")
+@method(
+    "fs.link",
+    "fs.share",
+    summary="share folders with other apps",
+    source="spec §5.8",
+    drive="{route: folder}",
+    peers="git addresses",
+    venv="virtual environment (no effect here)",
+)
 async def fs_link(ctx: StepContext) -> None:
     """Put folders on the virtual drive (spec §5.8)."""
     params = ctx.params
@@ -97,7 +132,13 @@ async def fs_link(ctx: StepContext) -> None:
         app = ctx.engine.environment.app_of(ctx.cwd) or ctx.cwd
         env = ctx.engine.step_environment(ctx.run)
         done = await asyncio.to_thread(
-            link, routes, drive=drive_home(env, app, ctx.engine.home.drive), cwd=ctx.cwd, own=remote_of(app), peers=params.get("peers") or ())
+            link,
+            routes,
+            drive=drive_home(env, app, ctx.engine.home.drive),
+            cwd=ctx.cwd,
+            own=remote_of(app),
+            peers=params.get("peers") or (),
+        )
         for problem in done.problems:
             ctx.stream(f"\r\n{problem}")
         for conflict in done.conflicts:
@@ -108,7 +149,15 @@ async def fs_link(ctx: StepContext) -> None:
         ctx.stream(f"\r\n{params['venv']}: packages are shared through uv's cache, nothing to link\r\n")
 
 
-@method("fs.open", summary="show a file or folder", source="spec §4.4", path="path", action="view or a command", command="the same", mode="the same")
+@method(
+    "fs.open",
+    summary="show a file or folder",
+    source="spec §4.4",
+    path="path",
+    action="view or a command",
+    command="the same",
+    mode="the same",
+)
 async def fs_open(ctx: StepContext) -> None:
     """Show where it is: there is no desktop to open it on (spec §6)."""
     path = ctx.resolve(ctx.params.get("path"))
@@ -143,7 +192,15 @@ def _unpack(archive: Path, folder: Path) -> int:
     raise StepError(f"{archive} is neither a zip nor a tar archive")
 
 
-@method("fs.unzip", summary="unpack an archive", source="systems §1", path="archive", src="the same", dest="folder", dir="the same")
+@method(
+    "fs.unzip",
+    summary="unpack an archive",
+    source="systems §1",
+    path="archive",
+    src="the same",
+    dest="folder",
+    dir="the same",
+)
 async def fs_unzip(ctx: StepContext) -> None:
     """Unpack a zip or tar archive; nothing may leave the folder."""
     params = ctx.params

@@ -26,13 +26,27 @@ async def _hf(ctx: StepContext, command: str) -> Any:
     return await run_shell(ctx, {**params, "message": [argv_line(message)]})
 
 
-@method("hf.download", summary="download from the Hugging Face hub", source="spec §4.9", _="repository and files", path="folder", env="variables")
+@method(
+    "hf.download",
+    summary="download from the Hugging Face hub",
+    source="spec §4.9",
+    _="repository and files",
+    path="folder",
+    env="variables",
+)
 async def hf_download(ctx: StepContext) -> Any:
     """Download a repository or files of it."""
     return await _hf(ctx, "download")
 
 
-@method("hf.upload", summary="upload to the Hugging Face hub", source="spec §4.9", _="repository and files", path="folder", env="variables")
+@method(
+    "hf.upload",
+    summary="upload to the Hugging Face hub",
+    source="spec §4.9",
+    _="repository and files",
+    path="folder",
+    env="variables",
+)
 async def hf_upload(ctx: StepContext) -> Any:
     """Upload files."""
     return await _hf(ctx, "upload")
@@ -53,8 +67,11 @@ def _valid(token: str) -> bool:
 
     try:
         HfApi().whoami(token=token)
-    except Exception as error:  # noqa: BLE001 - the hub's answers are many; each means that the token is no use
-        raise ToolError(f"the Hugging Face token was refused: {error}", hint="make a new one at https://huggingface.co/settings/tokens") from error
+    except Exception as error:
+        raise ToolError(
+            f"the Hugging Face token was refused: {error}",
+            hint="make a new one at https://huggingface.co/settings/tokens",
+        ) from error
     return True
 
 
@@ -77,7 +94,11 @@ async def hf_login(ctx: StepContext) -> Any:
     known = token is not None
     if token is None:
         fields = [{"key": "token", "title": "Hugging Face token", "type": "password", "required": True}]
-        params = {"title": "Hugging Face login", "description": "https://huggingface.co/settings/tokens", "form": fields}
+        params = {
+            "title": "Hugging Face login",
+            "description": "https://huggingface.co/settings/tokens",
+            "form": fields,
+        }
         ctx.emit("input", params)
         answer = await ctx.engine.ask_person(ctx, Prompt("input", params, ctx.run.path, ctx.index, fields))
         token = str(answer.get("token", "")).strip() if isinstance(answer, dict) else ""

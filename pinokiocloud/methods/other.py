@@ -18,7 +18,9 @@ _TUNNEL = re.compile(r"https://[a-z0-9-]+\.trycloudflare\.com")
 _TUNNEL_LIMIT = 60.0  # s
 
 
-@method("proxy.start", summary="deprecated: skipped, as in the reference", source="spec §4.1", uri="address", name="name")
+@method(
+    "proxy.start", summary="deprecated: skipped, as in the reference", source="spec §4.1", uri="address", name="name"
+)
 async def proxy_start(ctx: StepContext) -> None:
     """Do nothing but say so."""
     ctx.engine.warn(ctx.run, ctx.index, "proxy.start is deprecated: it is skipped, as in the reference")
@@ -34,15 +36,32 @@ async def cloudflare_tunnel(ctx: StepContext) -> Any:
     """Open a quick tunnel by cloudflared; give {address: public address}."""
     uri = str(ctx.require("uri", what="an address"))
     if ctx.params.get("passcode"):
-        raise StepError(f"step {ctx.index}: a tunnel with a passcode is not offered", script=ctx.run.path, index=ctx.index,
-                        hint="leave out 'passcode', or protect the app itself")
+        raise StepError(
+            f"step {ctx.index}: a tunnel with a passcode is not offered",
+            script=ctx.run.path,
+            index=ctx.index,
+            hint="leave out 'passcode', or protect the app itself",
+        )
     program = shutil.which("cloudflared", path=":".join(ctx.engine.search_path))
     if program is None:
-        raise ToolError("cloudflared is missing", hint="put it into HOME/bin or on the PATH: https://github.com/cloudflare/cloudflared/releases")
-    spec = ShellSpec(line=f"exec {program} tunnel --no-autoupdate --protocol http2 --url {uri}", cwd=ctx.cwd, live=False, persistent=True,
-                     env=ctx.engine.shell_environment(ctx.run, {}, {}), on=[{"event": f"/{_TUNNEL.pattern.replace('/', chr(92) + '/')}/", "done": True}],
-                     id=f"cloudflare:{uri}", group=ctx.run.key, log=ctx.engine.shell_log(ctx.run))
-    shell = ctx.engine.new_shell(ctx.run, spec, lambda raw: ctx.emit("stream", {"raw": raw, "id": spec.id, "shell_id": spec.id}), lambda _: None)
+        raise ToolError(
+            "cloudflared is missing",
+            hint="put it into HOME/bin or on the PATH: https://github.com/cloudflare/cloudflared/releases",
+        )
+    spec = ShellSpec(
+        line=f"exec {program} tunnel --no-autoupdate --protocol http2 --url {uri}",
+        cwd=ctx.cwd,
+        live=False,
+        persistent=True,
+        env=ctx.engine.shell_environment(ctx.run, {}, {}),
+        on=[{"event": f"/{_TUNNEL.pattern.replace('/', chr(92) + '/')}/", "done": True}],
+        id=f"cloudflare:{uri}",
+        group=ctx.run.key,
+        log=ctx.engine.shell_log(ctx.run),
+    )
+    shell = ctx.engine.new_shell(
+        ctx.run, spec, lambda raw: ctx.emit("stream", {"raw": raw, "id": spec.id, "shell_id": spec.id}), lambda _: None
+    )
     await shell.start()
     try:
         outcome = await asyncio.wait_for(shell.wait(), _TUNNEL_LIMIT)
@@ -73,7 +92,14 @@ def _predict(uri: str, path: str, arguments: list[Any]) -> Any:
     return Client(uri, verbose=False).predict(*arguments, api_name=path)
 
 
-@method("gradio.predict", summary="call a Gradio app", source="spec §4.9", uri="address", path="endpoint", params="list of arguments")
+@method(
+    "gradio.predict",
+    summary="call a Gradio app",
+    source="spec §4.9",
+    uri="address",
+    path="endpoint",
+    params="list of arguments",
+)
 async def gradio_predict(ctx: StepContext) -> Any:
     """Call an endpoint of a Gradio app; ``data`` holds its results."""
     uri, path = str(ctx.require("uri", what="an address")), str(ctx.require("path", what="an endpoint"))
@@ -88,8 +114,12 @@ async def key_store(ctx: StepContext) -> None:
     Raises:
         StepError: always.
     """
-    raise StepError(f"step {ctx.index}: {ctx.call.method} does not work in the reference either", script=ctx.run.path, index=ctx.index,
-                    hint='use {"method": "set", "params": {"key": {host: value}}} and {{key(host)}}')
+    raise StepError(
+        f"step {ctx.index}: {ctx.call.method} does not work in the reference either",
+        script=ctx.run.path,
+        index=ctx.index,
+        hint='use {"method": "set", "params": {"key": {host: value}}} and {{key(host)}}',
+    )
 
 
 @method("github.create", "github.fork", summary="needs a connected GitHub account", source="spec §4.1")
@@ -99,7 +129,10 @@ async def github(ctx: StepContext) -> None:
     Raises:
         ToolError: always: there is no account connection in a notebook.
     """
-    raise ToolError(f"{ctx.call.method} needs a connected GitHub account, which a notebook does not have", hint="use git with a token in shell.run")
+    raise ToolError(
+        f"{ctx.call.method} needs a connected GitHub account, which a notebook does not have",
+        hint="use git with a token in shell.run",
+    )
 
 
 @method("app.search", summary="find desktop programs", source="spec §4.1")
@@ -116,7 +149,9 @@ async def app_launch(ctx: StepContext) -> None:
         StepError: APP_NOT_FOUND.
     """
     name = ctx.params.get("id") or ctx.params.get("app") or ctx.params.get("name")
-    raise StepError(f"APP_NOT_FOUND: there is no desktop program {name!r} on this machine", script=ctx.run.path, index=ctx.index)
+    raise StepError(
+        f"APP_NOT_FOUND: there is no desktop program {name!r} on this machine", script=ctx.run.path, index=ctx.index
+    )
 
 
 _NAME = re.compile(r"\A[A-Za-z0-9._-]+\Z")
@@ -144,5 +179,3 @@ async def app_download(ctx: StepContext) -> Any:
     await ctx.engine.refresh_remotes()
     out: dict[str, Any] = {"ok": True, "name": name, "path": str(target), "uri": uri}
     return {**out, "branch": branch} if branch else out
-
-

@@ -108,17 +108,32 @@ async def _wait_on(ctx: StepContext, options: dict[str, Any]) -> None:
         await ctx.sleep(interval)
 
 
-@method("process.wait", summary="wait for time, an address, a file, or a stop", source="spec §4.8", sec="seconds", min="minutes", url="address",
-        uri="address", on="{resources, interval, timeout}", interval="seconds")
+@method(
+    "process.wait",
+    summary="wait for time, an address, a file, or a stop",
+    source="spec §4.8",
+    sec="seconds",
+    min="minutes",
+    url="address",
+    uri="address",
+    on="{resources, interval, timeout}",
+    interval="seconds",
+)
 async def process_wait(ctx: StepContext) -> None:
     """Wait (spec §4.8)."""
     params = ctx.params
     if params.get("app") or params.get("id") or params.get("name"):
-        raise StepError(f"step {ctx.index}: waiting for a desktop program makes no sense here", script=ctx.run.path, index=ctx.index,
-                        hint="there is no desktop on this machine")
+        raise StepError(
+            f"step {ctx.index}: waiting for a desktop program makes no sense here",
+            script=ctx.run.path,
+            index=ctx.index,
+            hint="there is no desktop on this machine",
+        )
     message = params.get("message") or params.get("description") or params.get("title")
     if params.get("sec") or params.get("min"):
-        ctx.emit("wait", {"seconds": float(params.get("sec") or 0) + 60 * float(params.get("min") or 0), "message": message})
+        ctx.emit(
+            "wait", {"seconds": float(params.get("sec") or 0) + 60 * float(params.get("min") or 0), "message": message}
+        )
         await ctx.sleep(float(params.get("sec") or 0) + 60 * float(params.get("min") or 0))
         return
     url = params.get("uri") or params.get("url")

@@ -59,9 +59,24 @@ def method(*names: str, summary: str, source: str = "", **params: str) -> Callab
 HOST_METHODS: dict[str, Method] = {
     item.name: item
     for item in [
-        Method("log", "print text or JSON", {"raw": "text", "text": "text", "json": "value", "json2": "value, indented"}, source="spec §4.9"),
-        Method("jump", "go on at another step", {"index": "number", "id": "step id", "params": "the next input"}, source="spec §2.5"),
-        Method("goto", "the same as jump", {"index": "number", "id": "step id", "params": "the next input"}, source="spec §2.5"),
+        Method(
+            "log",
+            "print text or JSON",
+            {"raw": "text", "text": "text", "json": "value", "json2": "value, indented"},
+            source="spec §4.9",
+        ),
+        Method(
+            "jump",
+            "go on at another step",
+            {"index": "number", "id": "step id", "params": "the next input"},
+            source="spec §2.5",
+        ),
+        Method(
+            "goto",
+            "the same as jump",
+            {"index": "number", "id": "step id", "params": "the next input"},
+            source="spec §2.5",
+        ),
         Method("script.return", "give a value to the caller", {"": "any value"}, source="spec §2.9.2"),
         Method("load", "load JSON and JS files", {"<name>": "path"}, source="spec §4.5"),
         Method("import", "always fails, as in the reference", {}, source="spec §4.1"),
@@ -78,11 +93,26 @@ HOST_METHODS: dict[str, Method] = {
         Method("json.read", "read a JSON file", {"path": "file"}, source="systems §1"),
         Method("json.write", "write a JSON file", {"path": "file", "data": "value"}, source="systems §1"),
         Method("json.merge", "merge into a JSON file", {"path": "file", "data": "object"}, source="systems §1"),
-        Method("set", "set local, global, self, json or key", {"local": "{path: value}", "key": "{host: value}"}, source="spec §4.5"),
+        Method(
+            "set",
+            "set local, global, self, json or key",
+            {"local": "{path: value}", "key": "{host: value}"},
+            source="spec §4.5",
+        ),
         Method("rm", "remove from local, global, self or json", {"local": "list of dot paths"}, source="spec §4.5"),
-        Method("fs.write", "write a file", {"path": "file", "text": "text", "json": "value", "json2": "value, indented", "buffer": "bytes"}, source="spec §4.4"),
+        Method(
+            "fs.write",
+            "write a file",
+            {"path": "file", "text": "text", "json": "value", "json2": "value, indented", "buffer": "bytes"},
+            source="spec §4.4",
+        ),
         Method("fs.append", "append to a file", {"path": "file", "text": "text", "json": "value"}, source="spec §4.4"),
-        Method("fs.read", "read a file", {"path": "file", "encoding": "utf8, base64 …; none gives bytes"}, source="spec §4.4"),
+        Method(
+            "fs.read",
+            "read a file",
+            {"path": "file", "encoding": "utf8, base64 …; none gives bytes"},
+            source="spec §4.4",
+        ),
         Method("fs.cat", "print a file", {"path": "file"}, source="spec §4.4"),
         Method("fs.rm", "remove a file or folder", {"path": "path"}, source="spec §4.4"),
         Method("fs.remove", "the same as fs.rm", {"path": "path"}, source="spec §4.4"),
@@ -92,9 +122,19 @@ HOST_METHODS: dict[str, Method] = {
         Method("fs.move", "move a file or folder", {"src": "path", "dest": "path"}, source="systems §1"),
         Method("fs.exists", "tell whether a path exists", {"path": "path"}, source="systems §1"),
         Method("fs.readdir", "list a folder", {"path": "folder"}, source="systems §1"),
-        Method("net", "make an HTTP request", {"url": "address", "method": "get, post …", "headers": "object", "data": "body"}, source="spec §4.9"),
+        Method(
+            "net",
+            "make an HTTP request",
+            {"url": "address", "method": "get, post …", "headers": "object", "data": "body"},
+            source="spec §4.9",
+        ),
         Method("net.request", "the same as net", {"url": "address"}, source="systems §1"),
-        Method("net.upload", "upload a file", {"url": "address", "path": "file", "field": "form field"}, source="systems §1"),
+        Method(
+            "net.upload",
+            "upload a file",
+            {"url": "address", "path": "file", "field": "form field"},
+            source="systems §1",
+        ),
     ]
 }
 

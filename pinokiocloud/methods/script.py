@@ -41,7 +41,10 @@ async def _fetched(ctx: StepContext, uri: str) -> Path:
         await _git(ctx, f"git clone {git.remote} {name}", home.api)
         folder = home.api / name
         if not folder.is_dir():
-            raise ToolError(f"{git.remote} could not be cloned", hint="see the log above: is the address right, is the network there?")
+            raise ToolError(
+                f"{git.remote} could not be cloned",
+                hint="see the log above: is the address right, is the network there?",
+            )
     if params.get("branch"):
         await _git(ctx, "git pull", folder)
         await _git(ctx, f"git switch {params['branch']}", folder)
@@ -68,27 +71,51 @@ def _foreign(ctx: StepContext, path: Path) -> str:
     return " ".join([_INTERPRETERS[path.suffix], f"'{path}'", *words])
 
 
-@method("script.start", "script.run", summary="run another script", source="spec §2.9.2", uri="script or git address", params="its arguments",
-        branch="branch", hash="commit", pull="pull first", args="arguments (guide)", env="variables (guide)")
+@method(
+    "script.start",
+    "script.run",
+    summary="run another script",
+    source="spec §2.9.2",
+    uri="script or git address",
+    params="its arguments",
+    branch="branch",
+    hash="commit",
+    pull="pull first",
+    args="arguments (guide)",
+    env="variables (guide)",
+)
 async def script_start(ctx: StepContext) -> Any:
     """Run another script and wait until its steps are done."""
     uri = _uri(ctx)
     path = await _fetched(ctx, uri)
     if path.suffix in _INTERPRETERS and path.is_file():
-        return await run_shell(ctx, {"message": _foreign(ctx, path), "path": str(path.parent), "env": ctx.params.get("env")})
+        return await run_shell(
+            ctx, {"message": _foreign(ctx, path), "path": str(path.parent), "env": ctx.params.get("env")}
+        )
     if str(path) in ctx.engine.runs:
         ctx.stream(f"{uri} already running. Continuing...\r\n")
         return None
     if not path.exists():
-        raise ScriptNotFoundError(f"ENOENT: no such file or directory, stat '{path}'", script=ctx.run.path, index=ctx.index, missing=str(path),
-                                  hint=f"step {ctx.index} of {ctx.run.path} starts it")
+        raise ScriptNotFoundError(
+            f"ENOENT: no such file or directory, stat '{path}'",
+            script=ctx.run.path,
+            index=ctx.index,
+            missing=str(path),
+            hint=f"step {ctx.index} of {ctx.run.path} starts it",
+        )
     guide = "params" not in ctx.params and "args" in ctx.params
-    child = await ctx.engine.start_child(ctx, path, uri, args=ctx.params["args"] if guide else wire.UNDEFINED, same_args=not guide)
+    child = await ctx.engine.start_child(
+        ctx, path, args=ctx.params["args"] if guide else wire.UNDEFINED, same_args=not guide
+    )
     result = await child.wait()
     if result.status == "rejected" or result.detail.get("code") == "script_load":
-        raise StepError(f"{uri} could not be started: {result.message}", script=ctx.run.path, index=ctx.index, child=str(path))
+        raise StepError(
+            f"{uri} could not be started: {result.message}", script=ctx.run.path, index=ctx.index, child=str(path)
+        )
     if not result.ok:
-        ctx.engine.warn(ctx.run, ctx.index, f"{uri} ended as {result.status}: {result.message or 'it was stopped'}; the caller goes on, as in the reference")
+        how = result.message or "it was stopped"
+        text = f"{uri} ended as {result.status}: {how}; the caller goes on, as in the reference"
+        ctx.engine.warn(ctx.run, ctx.index, text)
         return ResultOf(child.id) if result.detail.get("keepResult") else None
     return ResultOf(child.id)
 
@@ -110,7 +137,13 @@ async def script_stop(ctx: StepContext) -> None:
             ctx.stream(f"{uri} is not running\r\n")
 
 
-@method("script.restart", summary="stop and start again", source="spec §4.9", uri="script, this one by default", params="arguments")
+@method(
+    "script.restart",
+    summary="stop and start again",
+    source="spec §4.9",
+    uri="script, this one by default",
+    params="arguments",
+)
 async def script_restart(ctx: StepContext) -> Any:
     """Stop the target and schedule a new start."""
     uri = ctx.params.get("uri")
@@ -131,7 +164,15 @@ async def script_ready(ctx: StepContext) -> bool:
     return path in ctx.engine.ready_scripts
 
 
-@method("script.download", summary="clone a script's repository", source="spec §4.9", uri="git address", branch="branch", hash="commit", pull="pull")
+@method(
+    "script.download",
+    summary="clone a script's repository",
+    source="spec §4.9",
+    uri="git address",
+    branch="branch",
+    hash="commit",
+    pull="pull",
+)
 async def script_download(ctx: StepContext) -> str:
     """Clone a repository; give the script's path."""
     return os.fspath(await _fetched(ctx, _uri(ctx)))
@@ -169,5 +210,3 @@ def _tail(log: Path, count: int) -> list[str]:
     except FileNotFoundError:
         return []
     return text.rstrip("\n").split("\n")[-count:]
-
-

@@ -71,10 +71,10 @@ class _ShellStep:
             return str(wanted)
         return shutil.which(str(wanted), path=":".join(self.engine.search_path)) or str(wanted)
 
-    def _fired(self, fired: dict[str, Any]) -> None:
+    def fired(self, fired: dict[str, Any]) -> None:
         self.engine.handler_fired(self.ctx, self.params, fired)
 
-    async def _spec(self, line: str | None, *, persistent: bool) -> ShellSpec:
+    async def spec(self, line: str | None, *, persistent: bool) -> ShellSpec:
         params, engine = self.params, self.engine
         sudo = bool(params.get("sudo"))
         active = activation({"conda": {"skip": True}} if sudo else params, self.cwd, engine.base.prefix)
@@ -84,16 +84,27 @@ class _ShellStep:
         if active.needs_base or (params.get("venv") and not sudo):
             await engine.ensure_base(lambda text: self.ctx.stream(f"{text}\r\n"))
         if line is not None and harms_base(line, base=engine.base.prefix, other_selected=active.other_conda):
-            self.ctx.stream("\r\nThis command would change Python or conda of the managed base environment; it is not run.\r\n")
+            self.ctx.stream(
+                "\r\nThis command would change Python or conda of the managed base environment; it is not run.\r\n"
+            )
             line = None
         env = engine.shell_environment(self.ctx.run, params, active.env)
         live = not params.get("input")
         return ShellSpec(
-            line=with_activation(active.commands, line, params.get("chain")) or None, cwd=self.cwd, env=env,
-            on=params.get("on"), program=program, persistent=persistent,
-            live=live and not sudo, id=str(params.get("id") or uuid.uuid4()), group=self.ctx.run.key,
-            cols=int(params.get("cols") or 100), rows=int(params.get("rows") or 30),
-            log=engine.shell_log(self.ctx.run), once=sudo)
+            line=with_activation(active.commands, line, params.get("chain")) or None,
+            cwd=self.cwd,
+            env=env,
+            on=params.get("on"),
+            program=program,
+            persistent=persistent,
+            live=live and not sudo,
+            id=str(params.get("id") or uuid.uuid4()),
+            group=self.ctx.run.key,
+            cols=int(params.get("cols") or 100),
+            rows=int(params.get("rows") or 30),
+            log=engine.shell_log(self.ctx.run),
+            once=sudo,
+        )
 
     async def run(self) -> Any:
         """Run every line; give the result of the last (spec §4.2.2)."""
@@ -111,8 +122,10 @@ class _ShellStep:
     async def _one(self, line: str | None) -> Any:
         ctx, params = self.ctx, self.params
         persistent = bool(params.get("input") or params.get("persistent"))
-        spec = await self._spec(line, persistent=persistent)
-        shell = self.engine.new_shell(ctx.run, spec, lambda raw: ctx.emit("stream", {"id": spec.id, "raw": raw, "shell_id": spec.id}), self._fired)
+        spec = await self.spec(line, persistent=persistent)
+        shell = self.engine.new_shell(
+            ctx.run, spec, lambda raw: ctx.emit("stream", {"id": spec.id, "raw": raw, "shell_id": spec.id}), self.fired
+        )
         ctx.stream(_banner(f"Starting Shell {spec.id}"))
         try:
             await shell.start()
@@ -153,8 +166,11 @@ class _ShellStep:
         if shell.spec.once:  # sudo: failures are ignored (spec §4.2.9)
             return result
         if outcome.kind == "incomplete":
-            raise ShellError("the command is incomplete: a quote, bracket or block is not closed", line=shell.spec.line,
-                             hint="check the quotes of 'message'")
+            raise ShellError(
+                "the command is incomplete: a quote, bracket or block is not closed",
+                line=shell.spec.line,
+                hint="check the quotes of 'message'",
+            )
         if outcome.kind == "break" and not errors:
             errors = [str(event[0])]
         if not errors and code and self.engine.fails_on_exit_code(ctx.run):
@@ -170,9 +186,21 @@ async def run_shell(ctx: StepContext, params: dict[str, Any]) -> Any:
     return await _ShellStep(ctx, params).run()
 
 
-@method("shell.run", summary="run commands in a shell", source="spec §4.2", message="command, list of commands or argv object", path="folder",
-        env="variables", venv="virtual environment", conda="conda environment", on="events", chain="how commands are joined",
-        input="keep the shell open", sudo="run without activation", id="the shell's id")
+@method(
+    "shell.run",
+    summary="run commands in a shell",
+    source="spec §4.2",
+    message="command, list of commands or argv object",
+    path="folder",
+    env="variables",
+    venv="virtual environment",
+    conda="conda environment",
+    on="events",
+    chain="how commands are joined",
+    input="keep the shell open",
+    sudo="run without activation",
+    id="the shell's id",
+)
 async def shell_run(ctx: StepContext) -> Any:
     """Run commands (spec §4.2)."""
     return await run_shell(ctx, ctx.params)
@@ -182,23 +210,37 @@ def _shell_id(ctx: StepContext) -> str:
     return str(ctx.params.get("id") or ctx.cwd)
 
 
-@method("shell.start", summary="start a shell that stays", source="spec §4.3", id="the shell's id", path="folder", env="variables",
-        message="first command", on="events")
+@method(
+    "shell.start",
+    summary="start a shell that stays",
+    source="spec §4.3",
+    id="the shell's id",
+    path="folder",
+    env="variables",
+    message="first command",
+    on="events",
+)
 async def shell_start(ctx: StepContext) -> Any:
     """Start a persistent shell; the step is over when it is idle or an event ends it (architecture §4)."""
     params = {**_aliases(ctx.params), "id": _shell_id(ctx)}
     old = ctx.engine.shell(params["id"])
     if old is not None and old.alive:
-        raise ShellError(f"there is a shell with the id {params['id']!r} already", hint="stop it with shell.stop, or give another id")
+        raise ShellError(
+            f"there is a shell with the id {params['id']!r} already", hint="stop it with shell.stop, or give another id"
+        )
     step = _ShellStep(ctx, params)
     lines = lines_of(params.get("message"), params.get("chain") or "&")
-    spec = await step._spec(lines[0] if lines else None, persistent=True)  # noqa: SLF001 - its own helper
-    shell = ctx.engine.new_shell(ctx.run, spec, lambda raw: ctx.emit("stream", {"id": spec.id, "raw": raw, "shell_id": spec.id}), step._fired)  # noqa: SLF001
+    spec = await step.spec(lines[0] if lines else None, persistent=True)
+    shell = ctx.engine.new_shell(
+        ctx.run, spec, lambda raw: ctx.emit("stream", {"id": spec.id, "raw": raw, "shell_id": spec.id}), step.fired
+    )
     ctx.stream(_banner(f"Starting Shell {spec.id}"))
     try:
         await shell.start()
         ends = {asyncio.ensure_future(shell.wait())}
-        if not any(isinstance(item, Mapping) and (item.get("done") or item.get("kill")) for item in params.get("on") or []):
+        if not any(
+            isinstance(item, Mapping) and (item.get("done") or item.get("kill")) for item in params.get("on") or []
+        ):
             ends.add(asyncio.ensure_future(shell.wait_idle()))  # type: ignore[arg-type]
         done, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
@@ -259,13 +301,27 @@ async def _await_return(ctx: StepContext, shell: ShellSession) -> Any:
         await asyncio.sleep(0.02)
 
 
-@method("shell.enter", summary="type a line into a shell", source="spec §4.3", id="the shell's id", message="text", on="events with return")
+@method(
+    "shell.enter",
+    summary="type a line into a shell",
+    source="spec §4.3",
+    id="the shell's id",
+    message="text",
+    on="events with return",
+)
 async def shell_enter(ctx: StepContext) -> Any:
     """Type a message and Enter."""
     return await _typed(ctx, enter=True)
 
 
-@method("shell.write", summary="type text into a shell", source="spec §4.3", id="the shell's id", message="text", on="events with return")
+@method(
+    "shell.write",
+    summary="type text into a shell",
+    source="spec §4.3",
+    id="the shell's id",
+    message="text",
+    on="events with return",
+)
 async def shell_write(ctx: StepContext) -> Any:
     """Type a message without Enter."""
     return await _typed(ctx, enter=False)
@@ -283,7 +339,15 @@ async def shell_stop(ctx: StepContext) -> None:
         await ctx.engine.end_shell(shell)
 
 
-@method("exec", summary="run a command without a terminal", source="spec §4.1", message="command", path="folder", cwd="folder", env="variables")
+@method(
+    "exec",
+    summary="run a command without a terminal",
+    source="spec §4.1",
+    message="command",
+    path="folder",
+    cwd="folder",
+    env="variables",
+)
 async def execute(ctx: StepContext) -> Any:
     """Run a command by the system's shell; give its output (spec §4.1, exec)."""
     params = ctx.params

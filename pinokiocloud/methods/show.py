@@ -11,7 +11,16 @@ from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.registry import method
 
 
-@method("notify", summary="show a notice", source="spec §4.9", html="HTML", message="text", href="link", target="window", type="kind")
+@method(
+    "notify",
+    summary="show a notice",
+    source="spec §4.9",
+    html="HTML",
+    message="text",
+    href="link",
+    target="window",
+    type="kind",
+)
 async def notify(ctx: StepContext) -> None:
     """Show a notice."""
     params = ctx.params
@@ -44,13 +53,26 @@ async def tab_open(ctx: StepContext) -> None:
     _open(ctx, ctx.params.get("url", ctx.params.get("uri")))
 
 
-@method("browser", summary="control the desktop's browser (a notice here)", source="usage §5", method="what", params="its arguments")
+@method(
+    "browser",
+    summary="control the desktop's browser (a notice here)",
+    source="usage §5",
+    method="what",
+    params="its arguments",
+)
 async def browser(ctx: StepContext) -> None:
     """Tell what the old desktop browser would have been asked to do."""
     ctx.emit("info", {"browser": ctx.params})
 
 
-@method("web.close", "browser.close", "web.expose", "terminal.upload", summary="no effect without a desktop", source="spec §4.1")
+@method(
+    "web.close",
+    "browser.close",
+    "web.expose",
+    "terminal.upload",
+    summary="no effect without a desktop",
+    source="spec §4.1",
+)
 async def nothing(_ctx: StepContext) -> None:
     """Do nothing: it concerns windows of the desktop program."""
 
@@ -61,7 +83,13 @@ def _query(params: Any) -> str:
         for item in value if isinstance(value, list) else [value]:
             if item is None:
                 continue
-            text = json.dumps(item) if isinstance(item, dict) else str(item).lower() if isinstance(item, bool) else str(item)
+            text = (
+                json.dumps(item)
+                if isinstance(item, dict)
+                else str(item).lower()
+                if isinstance(item, bool)
+                else str(item)
+            )
             parts.append(f"{quote(str(key))}={quote(text)}")
     return "&".join(parts)
 

@@ -1,0 +1,1 @@
+"""The script language: the Node host, its values, and runs."""

@@ -108,8 +108,11 @@ class HostProcess(asyncio.Protocol):
             HostStartError: Node or its packages are missing, or it ended at once.
         """
         if not (HOST_FOLDER / "node_modules").is_dir():
-            raise HostStartError("the script host's npm packages are missing", hint="install with pip: pip install .",
-                                 path=str(HOST_FOLDER / "node_modules"))
+            raise HostStartError(
+                "the script host's npm packages are missing",
+                hint="install with pip: pip install .",
+                path=str(HOST_FOLDER / "node_modules"),
+            )
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -142,8 +145,14 @@ class HostProcess(asyncio.Protocol):
         env["PINOKIOCLOUD_BEACON_FD"] = str(beacon)
         env["PINOKIOCLOUD_SOCKET_FD"] = str(socket_fd)
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output_fd, stderr=output_fd, env=env, cwd="/",
-            start_new_session=True, pass_fds=(socket_fd, beacon),
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output_fd,
+            stderr=output_fd,
+            env=env,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=(socket_fd, beacon),
         )
 
     def _flags(self) -> list[str]:
@@ -242,9 +251,9 @@ class HostProcess(asyncio.Protocol):
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = bytearray(rest)
         for line in lines:
-            self._message(wire.loads(line))
+            self._message(wire.loads(bytes(line)))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the interface
         """The process is gone, or is being closed."""
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
@@ -268,12 +277,19 @@ class HostProcess(asyncio.Protocol):
         text = "\n".join(self._output)
         if "heap out of memory" in text or "Allocation failed" in text or "Reached heap limit" in text:
             error = HostDiedError(
-                f"the script took more than {self.settings.memory} MiB of memory", script=run, step=step,
-                hint="a template or function of this step allocates without end")
+                f"the script took more than {self.settings.memory} MiB of memory",
+                script=run,
+                step=step,
+                hint="a template or function of this step allocates without end",
+            )
         else:
             code = process.poll()
-            how = f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
-            error = HostDiedError(f"the script host ended {how}", script=run, step=step, output="\n".join(list(self._output)[-5:]))
+            how = (
+                f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
+            )
+            error = HostDiedError(
+                f"the script host ended {how}", script=run, step=step, output="\n".join(list(self._output)[-5:])
+            )
         self._lost(error)
 
     def _lost(self, error: HostError) -> None:
@@ -291,7 +307,9 @@ class HostProcess(asyncio.Protocol):
                 return
             if "error" in message:
                 error = message["error"]
-                future.set_exception(HostError(f"{error.get('name')}: {error.get('message')}", stack=error.get("stack")))
+                future.set_exception(
+                    HostError(f"{error.get('name')}: {error.get('message')}", stack=error.get("stack"))
+                )
             else:
                 future.set_result(message.get("ok"))
             return
@@ -305,8 +323,11 @@ class HostProcess(asyncio.Protocol):
     async def _answer(self, message: dict[str, Any]) -> None:
         number = message["ask"]
         try:
-            value = await self._on_ask(message["what"], wire.decode(message["body"]),
-                                       lambda data: self.post("answer", ask=number, data=wire.encode(data)))
+            value = await self._on_ask(
+                message["what"],
+                wire.decode(message["body"]),
+                lambda data: self.post("answer", ask=number, data=wire.encode(data)),
+            )
         except Exception as error:  # noqa: BLE001 - every failure belongs to the script that asked
             self.post("answer", ask=number, error={"name": type(error).__name__, "message": str(error)})
         else:
@@ -355,9 +376,14 @@ class HostProcess(asyncio.Protocol):
                 if self._heard > asked:
                     continue
                 run, step = self.beacon()
-                self._lost(HostHungError(
-                    f"the script did not give back control for {self.settings.watchdog:g} s", script=run, step=step,
-                    hint="a template or function of this step never ends"))
+                self._lost(
+                    HostHungError(
+                        f"the script did not give back control for {self.settings.watchdog:g} s",
+                        script=run,
+                        step=step,
+                        hint="a template or function of this step never ends",
+                    )
+                )
                 if self._process is not None:
                     self._process.kill()
                 return

@@ -114,8 +114,11 @@ class RunResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the result as a JSON-like object."""
         return {
-            "status": self.status, "error": wire.plain(self.error), "detail": wire.plain(self.detail),
-            "local": wire.plain(self.local), "script": self.script,
+            "status": self.status,
+            "error": wire.plain(self.error),
+            "detail": wire.plain(self.detail),
+            "local": wire.plain(self.local),
+            "script": self.script,
         }
 
 
@@ -182,6 +185,7 @@ class Run:
         self._ending: asyncio.Task[None] | None = None
         self._reason = "stopped"
         self.callbacks: list[Callable[[Any], None]] = []
+        self.prompter: Any = None  # who answers this run's questions; None for the engine's
 
     # ---- what others see ------------------------------------------------------------------------------------------
     @property
@@ -216,6 +220,10 @@ class Run:
         """Begin."""
         self._task = asyncio.get_running_loop().create_task(self._main(), name=f"run {self.id}")
 
+    def reject(self, problem: PinokioError) -> None:
+        """End before the beginning: the script cannot be started at all."""
+        self._finish_later(RunResult("rejected", problem.message, problem.to_dict(), script=self.path))
+
     async def stop(self, reason: str = "stopped") -> RunResult:
         """Stop the run and everything that belongs to it (spec §2.8).
 
@@ -246,8 +254,17 @@ class Run:
     def _start_body(self) -> dict[str, Any]:
         r = self.request
         body: dict[str, Any] = {
-            **self._key, "path": r.path, "uri": r.uri, "action": r.action, "name": r.name, "app": r.app,
-            "strict": r.strict, "trace": r.trace, "start": r.start, "tainted": r.tainted, "emitErrors": True,
+            **self._key,
+            "path": r.path,
+            "uri": r.uri,
+            "action": r.action,
+            "name": r.name,
+            "app": r.app,
+            "strict": r.strict,
+            "trace": r.trace,
+            "start": r.start,
+            "tainted": r.tainted,
+            "emitErrors": True,
             "explicitId": r.id is not None,
         }
         if r.cwd:
@@ -291,14 +308,25 @@ class Run:
         except HostError as error:
             await self._end({"state": "error", "error": error.message, "detail": {**error.to_dict(), **error.context}})
         except Exception as error:  # a fault of ours: the run must end all the same
-            await self._end({"state": "error", "error": f"{type(error).__name__}: {error}",
-                             "detail": {"code": "internal", "message": f"{type(error).__name__}: {error}"}})
+            await self._end(
+                {
+                    "state": "error",
+                    "error": f"{type(error).__name__}: {error}",
+                    "detail": {"code": "internal", "message": f"{type(error).__name__}: {error}"},
+                }
+            )
             raise
 
     async def _execute(self, reply: dict[str, Any]) -> dict[str, Any]:
         """Execute one step in Python; give its answer for the host."""
-        step = Call(reply["method"], wire.decode(reply["params"]), bool(reply["hasParams"]), reply["index"],
-                    Path(reply["cwd"]), wire.decode(reply["step"]))
+        step = Call(
+            reply["method"],
+            wire.decode(reply["params"]),
+            bool(reply["hasParams"]),
+            reply["index"],
+            Path(reply["cwd"]),
+            wire.decode(reply["step"]),
+        )
         self.index = step.index
         self.method = step.method
         task = asyncio.get_running_loop().create_task(self._services.execute(self, step))
@@ -346,7 +374,11 @@ class Run:
             self.local = wire.decode(reply["local"])
         if state == "error" and detail.get("rejected"):
             state = "rejected"
-        await self._finish(RunResult(state, error=error, detail=detail, local=self.local, script=self.path, local_trace=reply.get("trace")))
+        await self._finish(
+            RunResult(
+                state, error=error, detail=detail, local=self.local, script=self.path, local_trace=reply.get("trace")
+            )
+        )
 
     def _finish_later(self, result: RunResult) -> None:
         if self._ending is None:
@@ -360,7 +392,8 @@ class Run:
         on_stop = None
         try:
             answer = await self._services.call(
-                "run.end", **self._key, keepResult=True, readiness="ready" if result.status == "done" else "stopped")
+                "run.end", **self._key, keepResult=True, readiness="ready" if result.status == "done" else "stopped"
+            )
             on_stop = wire.decode(answer["onStop"])
             if self.local is wire.UNDEFINED and "local" in answer:
                 self.local = wire.decode(answer["local"])
@@ -394,8 +427,11 @@ class Run:
 def _answer(error: Exception) -> dict[str, Any]:
     """Turn a method's exception into what the host throws."""
     if isinstance(error, PinokioError):
-        return {"name": "Error", "message": error.message,
-                "detail": {"code": error.code, "hint": error.hint, **{k: str(v) for k, v in error.context.items()}}}
+        return {
+            "name": "Error",
+            "message": error.message,
+            "detail": {"code": error.code, "hint": error.hint, **{k: str(v) for k, v in error.context.items()}},
+        }
     name = getattr(error, "js_name", "Error")
     message = getattr(error, "js_message", None) or str(error) or type(error).__name__
     answer: dict[str, Any] = {"name": name, "message": message}

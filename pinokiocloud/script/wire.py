@@ -11,7 +11,19 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-__all__ = ["UNDEFINED", "JSError", "JSValue", "Match", "RegExp", "Undefined", "decode", "dumps", "encode", "loads", "plain"]
+__all__ = [
+    "UNDEFINED",
+    "JSError",
+    "JSValue",
+    "Match",
+    "RegExp",
+    "Undefined",
+    "decode",
+    "dumps",
+    "encode",
+    "loads",
+    "plain",
+]
 
 
 @final
@@ -71,7 +83,7 @@ class Match(list[Any]):
 
     def __init__(self, items: list[Any], index: int = 0, groups: dict[str, Any] | None = None) -> None:
         super().__init__(items)
-        self.index = index
+        self.index = index  # type: ignore[method-assign,assignment]  # the name is JavaScript's
         self.groups = groups
 
 
@@ -98,7 +110,9 @@ class _Codec:
             return {"$": "error", "n": value.name, "m": value.message, "c": value.code}
         if isinstance(value, Match):
             return {
-                "$": "match", "v": [self.encode(item) for item in value], "i": value.index,
+                "$": "match",
+                "v": [self.encode(item) for item in value],
+                "i": value.index,
                 "g": None if value.groups is None else self.encode(value.groups),
             }
         if isinstance(value, dict):

@@ -1,0 +1,1 @@
+"""Shells: terminals, activation, events in output, and their end."""

@@ -82,14 +82,19 @@ def _conda(params: Mapping[str, Any], cwd: Path, base: Path) -> Activation:
         return Activation([_HOOK, "conda activate base"], dict(_COMMON))
     commands = [_HOOK]
     if not prefix.exists():
-        commands.append(f"conda create -y {option} {_python(conda, params.get('conda_python'))} {conda.get('args') or ''}")
+        commands.append(
+            f"conda create -y {option} {_python(conda, params.get('conda_python'))} {conda.get('args') or ''}"
+        )
     return Activation([*commands, *_DEACTIVATE, f"conda activate {target}"], dict(_COMMON), other_conda=True)
 
 
 def portable(active: Activation, base: Path) -> Activation:
     """Return an activation for a shell that has no ``conda`` function (``shell: "sh"``): by variables alone."""
-    commands = [item.replace("source ", ". ", 1) if item.startswith("source ") else item
-                for item in active.commands if not item.startswith(('eval "$(conda', "conda deactivate", "conda activate"))]
+    commands = [
+        item.replace("source ", ". ", 1) if item.startswith("source ") else item
+        for item in active.commands
+        if not item.startswith(('eval "$(conda', "conda deactivate", "conda activate"))
+    ]
     env = {**active.env, "CONDA_PREFIX": str(base), "CONDA_DEFAULT_ENV": "base"} if active.needs_base else active.env
     return Activation(commands, env, active.other_conda, active.needs_base)
 
@@ -123,8 +128,11 @@ def activation(params: Mapping[str, Any], cwd: Path, base: Path) -> Activation:
     else:
         # uv makes both kinds (architecture §3). A venv without a wanted version is the base's Python and has pip, as
         # `python -m venv` gives it; the preference lets uv use a Python of the machine where none can be downloaded.
-        create = (f"UV_PYTHON_PREFERENCE=managed uv venv {quoted} --python {python}" if python
-                  else f'UV_PYTHON_PREFERENCE=system uv venv --quiet --seed --python "$_PKC_BASE/bin/python" {quoted}')
+        create = (
+            f"UV_PYTHON_PREFERENCE=managed uv venv {quoted} --python {python}"
+            if python
+            else f'UV_PYTHON_PREFERENCE=system uv venv --quiet --seed --python "$_PKC_BASE/bin/python" {quoted}'
+        )
         commands = [create, source, "deactivate", source]
     return Activation([*first.commands, *commands], first.env, first.other_conda, first.needs_base)
 

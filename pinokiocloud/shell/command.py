@@ -52,9 +52,9 @@ def argv_line(message: Mapping[str, Any]) -> str:
     """
     argv: list[str] = []
     positionals = message.get("_", [])
-    for item in positionals if isinstance(positionals, Sequence) and not isinstance(positionals, str) else [positionals]:
-        if item is not None and not _unresolved(item):
-            argv.append(javascript_text(item))
+    if isinstance(positionals, str) or not isinstance(positionals, Sequence):
+        positionals = [positionals]
+    argv += [javascript_text(item) for item in positionals if item is not None and not _unresolved(item)]
     for key, value in message.items():
         if key == "_" or value is None or _unresolved(value):
             continue

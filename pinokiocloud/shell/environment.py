@@ -16,9 +16,13 @@ __all__ = ["engine_environment", "login_path", "managed_path", "shell_environmen
 
 _NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
 _BREAKS = re.compile(r"[\r\n]+")
-_CONDA_STATE = re.compile(r"\A(?:CONDA_EXE|CONDA_PREFIX.*|CONDA_DEFAULT_ENV|CONDA_SHLVL|CONDA_PROMPT_MODIFIER|CONDA_PYTHON_EXE|_CE_.*)\Z")
+_CONDA_STATE = re.compile(
+    r"\A(?:CONDA_EXE|CONDA_PREFIX.*|CONDA_DEFAULT_ENV|CONDA_SHLVL|CONDA_PROMPT_MODIFIER|CONDA_PYTHON_EXE|_CE_.*)\Z"
+)
 # What a notebook's kernel sets for itself must not reach an app (architecture §3; platforms.md §1.2: uv on Colab).
-_KERNEL = re.compile(r"\A(?:UV_.*|VIRTUAL_ENV.*|PIP_BREAK_SYSTEM_PACKAGES|JPY_.*|IPY.*|MPLBACKEND|PYTHONHOME|NODE_OPTIONS|NODE_PATH|ENV|BASH_ENV|PROMPT_COMMAND|PS0|npm_.*|PYENV_.*)\Z")
+_KERNEL = re.compile(
+    r"\A(?:UV_.*|VIRTUAL_ENV.*|PIP_BREAK_SYSTEM_PACKAGES|JPY_.*|IPY.*|MPLBACKEND|PYTHONHOME|NODE_OPTIONS|NODE_PATH|ENV|BASH_ENV|PROMPT_COMMAND|PS0|npm_.*|PYENV_.*)\Z"
+)
 _KEPT = {"UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_NATIVE_TLS", "UV_FIND_LINKS"}
 _CONSTANTS = {
     "CONDA_SHORTCUTS": "0",
@@ -35,9 +39,11 @@ def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     for key, value in (os.environ if environ is None else environ).items():
         if key in _KEPT:
             env[key] = value
-        elif key.startswith(("CUDA", "BLUEFAIRY_")) or "SSH" in key or "SSL" in key:
-            continue
-        elif key in ("PYTHONPATH", "CMAKE_MAKE_PROGRAM", "CMAKE_GENERATOR") or _CONDA_STATE.match(key) or _KERNEL.match(key):
+        elif key.startswith(("CUDA", "BLUEFAIRY_")) or "SSH" in key or "SSL" in key or (
+            key in ("PYTHONPATH", "CMAKE_MAKE_PROGRAM", "CMAKE_GENERATOR")
+            or _CONDA_STATE.match(key)
+            or _KERNEL.match(key)
+        ):
             continue
         else:
             env[key] = value
@@ -64,8 +70,19 @@ def managed_path(home: Path) -> list[str]:
     base = home / "bin" / "miniforge"
     npm = home / "bin" / "npm"
     brew = home / "bin" / "homebrew"
-    folders = [npm, npm / "bin", base / "etc" / "profile.d", base / "bin", base / "condabin", base / "lib",
-               base / "Library" / "bin", base / "pkgs", base, brew / "bin", brew / "Cellar"]
+    folders = [
+        npm,
+        npm / "bin",
+        base / "etc" / "profile.d",
+        base / "bin",
+        base / "condabin",
+        base / "lib",
+        base / "Library" / "bin",
+        base / "pkgs",
+        base,
+        brew / "bin",
+        brew / "Cellar",
+    ]
     return [str(folder) for folder in folders]
 
 
@@ -108,8 +125,10 @@ def _apply(env: dict[str, str], given: Mapping[str, Any]) -> None:
     for key, value in given.items():
         if key.upper() == "PATH":
             if not isinstance(value, list):
-                raise ShellError(f"env.{key} must be a list of folders, not {value!r}",
-                                 hint=f'"{key}": ["/folder"]: they go before the PATH')
+                raise ShellError(
+                    f"env.{key} must be a list of folders, not {value!r}",
+                    hint=f'"{key}": ["/folder"]: they go before the PATH',
+                )
             env["PATH"] = ":".join([*(javascript_text(item) for item in value), env.get("PATH", "")])
         elif isinstance(value, list):
             parts = [javascript_text(item) for item in value]
@@ -121,8 +140,13 @@ def _apply(env: dict[str, str], given: Mapping[str, Any]) -> None:
 
 
 def shell_environment(
-    *, home: Path, merged: Mapping[str, str], params: Mapping[str, Any], activation: Mapping[str, str],
-    login: str, token_path: Path | None = None,
+    *,
+    home: Path,
+    merged: Mapping[str, str],
+    params: Mapping[str, Any],
+    activation: Mapping[str, str],
+    login: str,
+    token_path: Path | None = None,
 ) -> dict[str, str]:
     """Return the whole environment of one shell (spec §4.2.6).
 

@@ -45,7 +45,9 @@ def harms_base(message: str, *, base: Path, other_selected: bool) -> bool:
     """
     for segment in _SEGMENTS.split(message):
         words = _words(segment)
-        while words and ("=" in words[0] and not words[0].startswith("-") or words[0] in ("sudo", "command", "env", "time")):
+        while words and (
+            ("=" in words[0] and not words[0].startswith("-")) or words[0] in ("sudo", "command", "env", "time")
+        ):
             words = words[1:]
         if len(words) < 2 or Path(words[0]).name not in ("conda", "mamba", "micromamba"):
             continue

@@ -22,7 +22,9 @@ class ShellRegistry:
         self._call = call
         self._shells: dict[str, ShellSession] = {}
 
-    def new(self, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]) -> ShellSession:
+    def new(
+        self, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]
+    ) -> ShellSession:
         """Make a shell; the caller starts it."""
         shell = ShellSession(spec, call=self._call, on_output=on_output, on_fired=on_fired)
         self._shells[spec.id] = shell

@@ -1,7 +1,7 @@
 """Looking for events in a shell's output (spec §4.2.7).
 
-The regular expressions are JavaScript's and are matched by the script host. So that a flood of output costs nothing, only
-text in which something can match is sent there: each expression tells a text that every match of it holds, and the two
+The regular expressions are JavaScript's and are matched by the script host. So that a flood of output costs nothing,
+only text in which something can match is sent there: each expression tells a text that every match of it holds, and the two
 built-in error patterns are known.
 """
 
@@ -47,7 +47,9 @@ class OutputScanner:
         on_fired: gets what else fired: a ``trigger`` or a ``notify``.
     """
 
-    def __init__(self, call: Call, number: int, on: Any, *, live: bool, on_fired: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, call: Call, number: int, on: Any, *, live: bool, on_fired: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._call = call
         self._number = number
         self._on = on if isinstance(on, list) else []
@@ -77,8 +79,9 @@ class OutputScanner:
         answer = await self._call("scan.open", scan=self._number, on=wire.encode(self._on), live=self._live)
         self._open = True
         if "bad" in answer:
-            raise ShellError(f"the event {answer['bad']!r} is no regular expression", hint='write it as "/…/"',
-                             event=answer["bad"])
+            raise ShellError(
+                f"the event {answer['bad']!r} is no regular expression", hint='write it as "/…/"', event=answer["bad"]
+            )
         self.words = list(answer["words"])
         literals = list(answer["literals"])
         self._always = any(item is None for item in literals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pinokiocloud.errors import PinokioError, ShellError
+from pinokiocloud.shell.marks import Marks
 from pinokiocloud.shell.scan import End, OutputScanner
 from pinokiocloud.shell.terminal import PtyTerminal
 from pinokiocloud.shell.text import PlainText
@@ -83,59 +85,6 @@ class Outcome:
     handler: int = -1
 
 
-class _Marks:
-    """Finds the marks that bashrc prints, in chunks, and takes them out."""
-
-    def __init__(self, token: str) -> None:
-        self._start = f"\x1b]698;{token}\x07".encode()
-        self._prompt = f"\x1b]697;{token};".encode()
-        self._more = f"\x1b]699;{token}\x07".encode()
-        self._held = b""
-
-    def feed(self, data: bytes) -> list[tuple[str, Any]]:
-        """Return ("data", bytes), ("start", None), ("more", None) and ("prompt", code) in the order of the output."""
-        data = self._held + data
-        self._held = b""
-        out: list[tuple[str, Any]] = []
-        at = 0
-        while True:
-            i = data.find(b"\x1b]69", at)
-            if i < 0:
-                break
-            if data.startswith(self._start, i):
-                out += [("data", data[at:i]), ("start", None)]
-                at = i + len(self._start)
-                continue
-            if data.startswith(self._more, i):
-                out += [("data", data[at:i]), ("more", None)]
-                at = i + len(self._more)
-                continue
-            if data.startswith(self._prompt, i):
-                j = data.find(b"\x07", i)
-                if j < 0:
-                    self._held = data[i:]
-                    data = data[:i]
-                    break
-                out += [("data", data[at:i]), ("prompt", int(data[i + len(self._prompt):j] or b"0"))]
-                at = j + 1
-                continue
-            if len(data) - i < len(self._prompt) + 6 and any(mark.startswith(data[i:]) for mark in (self._start, self._prompt, self._more)):
-                self._held = data[i:]
-                data = data[:i]
-                break
-            out.append(("data", data[at:i + 4]))
-            at = i + 4
-        rest = data[at:]
-        # the first bytes of a mark may end the chunk
-        for size in range(min(4, len(rest)), 0, -1):
-            if not self._held and rest.endswith(b"\x1b]69"[:size]):
-                self._held = rest[-size:]
-                rest = rest[:-size]
-                break
-        out.append(("data", rest))
-        return [item for item in out if item[0] != "data" or item[1]]
-
-
 class ShellSession:
     """A shell and what goes on in it.
 
@@ -149,7 +98,11 @@ class ShellSession:
     _numbers = iter(range(1, 1 << 62))
 
     def __init__(
-        self, spec: ShellSpec, *, call: Call, on_output: Callable[[str], None],
+        self,
+        spec: ShellSpec,
+        *,
+        call: Call,
+        on_output: Callable[[str], None],
         on_fired: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self.spec = spec
@@ -157,9 +110,9 @@ class ShellSession:
         self._call = call
         self._on_output = on_output
         self._token = secrets.token_hex(8)
-        self._marks = _Marks(self._token)
+        self._marks = Marks(self._token)
         self._plain = PlainText()
-        self._viewer = PlainDecoder()
+        self._viewer = codecs.getincrementaldecoder("utf-8")("replace")
         self.scanner = OutputScanner(call, next(self._numbers), spec.on, live=spec.live, on_fired=on_fired)
         self._terminal: PtyTerminal | None = None
         self._log: IO[bytes] | None = None
@@ -230,8 +183,15 @@ class ShellSession:
         if marked and spec.line is not None:
             self._lines = spec.line.split("\n")
         env = {**spec.env, SHELL_VARIABLE: self.id, "_PKC_MARK": self._token}
-        self._terminal = PtyTerminal(self._argv(), env=env, cwd=str(spec.cwd), cols=spec.cols, rows=spec.rows,
-                                     on_data=self._data, on_exit=self._exited)
+        self._terminal = PtyTerminal(
+            self._argv(),
+            env=env,
+            cwd=str(spec.cwd),
+            cols=spec.cols,
+            rows=spec.rows,
+            on_data=self._data,
+            on_exit=self._exited,
+        )
         self._program = identity(self._terminal.pid)
         if marked:
             self._terminal.write(f" . '{_BASHRC}'\n".encode())
@@ -288,8 +248,8 @@ class ShellSession:
         again = self._echo.find(_EDITING, typed + 1) if typed >= 0 else -1
         if again < 0 or len(self._echo) <= again + len(_EDITING) or self._in_continuation:
             return
-        self._said += self._echo[typed + len(_TYPED):again]
-        self.scanner.feed(self._plain.feed(bytes(self._echo[typed + len(_TYPED):again])))
+        self._said += self._echo[typed + len(_TYPED) : again]
+        self.scanner.feed(self._plain.feed(bytes(self._echo[typed + len(_TYPED) : again])))
         self._echo.clear()
         self._code = 1
         self._awaiting = bytearray()
@@ -448,11 +408,13 @@ class ShellSession:
         """
         raw = bytes(self._raw)
         if not prompt and self._prompts > 1:
-            raw = raw[:len(raw) - (self._total - self._prompted)]
+            raw = raw[: len(raw) - (self._total - self._prompted)]
         if len(raw) > _TAIL:
             raw = raw[-_TAIL:]
-            raw = raw[raw.find(b"\n") + 1:]
-        answer = await self._call("screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows)
+            raw = raw[raw.find(b"\n") + 1 :]
+        answer = await self._call(
+            "screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows
+        )
         return answer["text"]  # type: ignore[no-any-return]
 
     async def output_text(self) -> str:
@@ -460,7 +422,9 @@ class ShellSession:
         if not self.may_fail(bytes(self._said)):
             return ""
         raw = bytes(self._said[-_TAIL:])
-        answer = await self._call("screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows)
+        answer = await self._call(
+            "screen", text=raw.decode("utf-8", "replace"), cols=self.spec.cols, rows=self.spec.rows
+        )
         return answer["text"]  # type: ignore[no-any-return]
 
     def may_fail(self, said: bytes) -> bool:
@@ -514,16 +478,3 @@ class ShellSession:
         with contextlib.suppress(PinokioError):
             await self.scanner.close()
         return left
-
-
-class PlainDecoder:
-    """UTF-8 for viewers, across chunks."""
-
-    def __init__(self) -> None:
-        import codecs  # noqa: PLC0415 - only here
-
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def decode(self, data: bytes) -> str:
-        """Return the text as far as it is complete."""
-        return self._decoder.decode(data)

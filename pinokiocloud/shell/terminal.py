@@ -51,8 +51,15 @@ class PtyTerminal:
     """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, cols: int = 100, rows: int = 30,
-        on_data: Callable[[bytes], None], on_exit: Callable[[int], None],
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        cols: int = 100,
+        rows: int = 30,
+        on_data: Callable[[bytes], None],
+        on_exit: Callable[[int], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_data = on_data
@@ -66,11 +73,15 @@ class PtyTerminal:
             self._resize(cols, rows)
             os.set_blocking(self._master, False)
             name = os.ttyname(slave)
-            # A session leader gets the terminal that it opens as its controlling one: sh opens it, then becomes the program.
+            # A session leader gets the terminal that it opens as its controlling one: sh opens it, then is replaced.
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", 'exec "$@" 0<>"$0" 1>&0 2>&0', name, *argv],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env=dict(env), cwd=cwd, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
             )
         except OSError as error:
             os.close(self._master)
@@ -134,9 +145,7 @@ class PtyTerminal:
             taken += len(data)
         if parts:
             self._on_data(b"".join(parts))
-        if end:
-            self._finish()
-        elif self._ended and not parts:
+        if end or (self._ended and not parts):
             self._finish()
 
     def _drop_slave(self) -> None:

@@ -55,7 +55,7 @@ def _table() -> list[_Entry]:
                     text = file.read()
             except OSError:
                 continue
-            fields = text[text.rindex(b")") + 2:].split()
+            fields = text[text.rindex(b")") + 2 :].split()
             entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), fields[0].decode()))
         return entries
     for process in psutil.process_iter(["pid", "ppid"]):
@@ -81,7 +81,7 @@ def tree(root: int, shell_id: str) -> list[int]:
     table = _table()
     marker = f"{SHELL_VARIABLE}={shell_id}".encode()
     own = os.getpid()
-    found = {entry.pid for entry in table if entry.pid == root or entry.session == root}
+    found = {entry.pid for entry in table if root in (entry.pid, entry.session)}
     grew = True
     while grew:
         grew = False

@@ -1,7 +1,7 @@
 """The base environment at ``HOME/bin/miniforge``: what ``conda activate base`` gives a script (spec §4.2.5, §5.9).
 
-It is a virtual environment of its own, so nothing that a script installs reaches the notebook kernel's Python. Python is
-3.10 where uv finds or downloads it, since scripts and their wheels assume it, else the nearest that the machine has.
+It is a virtual environment of its own, so nothing that a script installs reaches the notebook kernel's Python. Its
+Python is 3.10 where uv finds or downloads it, since scripts and their wheels assume it, else the nearest that the machine has.
 """
 
 from __future__ import annotations
@@ -165,12 +165,22 @@ class BaseEnvironment:
             if os.environ.get(key):
                 env[key] = os.environ[key]
         env |= {
-            "UV_CACHE_DIR": str(self._uv_cache), "UV_PYTHON_PREFERENCE": "managed", "UV_NO_PROGRESS": "1",
+            "UV_CACHE_DIR": str(self._uv_cache),
+            "UV_PYTHON_PREFERENCE": "managed",
+            "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "automatic" if downloads else "never",
-            "UV_PYTHON_INSTALL_DIR": str(self.bin_folder / "python"), "UV_PYTHON_INSTALL_BIN": "0",
+            "UV_PYTHON_INSTALL_DIR": str(self.bin_folder / "python"),
+            "UV_PYTHON_INSTALL_BIN": "0",
         }
-        return subprocess.run([uv_executable(), *arguments], env=env, cwd=self.bin_folder, capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, check=False)
+        return subprocess.run(
+            [uv_executable(), *arguments],
+            env=env,
+            cwd=self.bin_folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def _make(self, say: Callable[[str], None]) -> None:
         (self.prefix / "bin").mkdir(parents=True, exist_ok=True)
@@ -197,22 +207,38 @@ class BaseEnvironment:
         online = None
         problems = []
         for version in [wanted] if wanted else [_WANTED, *_OTHERS, getattr(sys, "_base_executable", sys.executable)]:
-            done = self._uv("venv", "--quiet", "--allow-existing", "--python", version, str(self.prefix), downloads=False)
+            done = self._uv(
+                "venv", "--quiet", "--allow-existing", "--python", version, str(self.prefix), downloads=False
+            )
             if done.returncode and version == (wanted or _WANTED):
                 online = _downloads_possible() if online is None else online
                 if online:
-                    done = self._uv("venv", "--quiet", "--allow-existing", "--python", version, str(self.prefix), downloads=True)
+                    done = self._uv(
+                        "venv", "--quiet", "--allow-existing", "--python", version, str(self.prefix), downloads=True
+                    )
             if done.returncode == 0 and self.python.exists():
                 return
-            problems.append(f"{version}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'not found'}")
-        raise ToolError("no Python could be found for the base environment: " + "; ".join(problems),
-                        hint="install Python 3.10, or set PINOKIOCLOUD_BASE_PYTHON to an interpreter's path")
+            problems.append(
+                f"{version}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'not found'}"
+            )
+        raise ToolError(
+            "no Python could be found for the base environment: " + "; ".join(problems),
+            hint="install Python 3.10, or set PINOKIOCLOUD_BASE_PYTHON to an interpreter's path",
+        )
 
     def _make_pip(self, say: Callable[[str], None]) -> None:
         """Put pip into it: from the interpreter's own bundle when it has one, else from the index."""
         ask = subprocess.run(
-            [str(self.python), "-c", "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))"],
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            [
+                str(self.python),
+                "-c",
+                "import ensurepip, os; print(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'))",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         bundle = Path(ask.stdout.strip() or "/nonexistent")
         arguments = ["pip", "install", "--quiet", "--python", str(self.python), "pip"]
         if any(bundle.glob("pip-*.whl")):
@@ -238,5 +264,7 @@ class BaseEnvironment:
                 (npm / f"{name}-cli.js").chmod(0o755)
         if importlib.util.find_spec("huggingface_hub") is not None:
             code = "from huggingface_hub.cli.hf import main; main()"
-            _script(folder / "hf", f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" -c "{code}" "$@"\n')
+            _script(
+                folder / "hf", f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" -c "{code}" "$@"\n'
+            )
         _script(self.conda, f'#!/bin/sh\nunset PYTHONPATH PYTHONHOME\nexec "{sys.executable}" "{_CONDA}" "$@"\n')

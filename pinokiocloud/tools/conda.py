@@ -1,7 +1,7 @@
 """``conda`` for scripts: creates and fills environments with micromamba (spec §4.2.5; architecture §3).
 
-Run as a file of its own, by scripts' shells; it imports nothing of the package. micromamba is fetched once, when a command first needs it, and checked
-against a pinned checksum. Where it cannot be had, an environment that asks for Python alone is made by uv.
+Run as a file of its own, by scripts' shells; it imports nothing of the package. micromamba is fetched once, when a
+command first needs it, and checked against a pinned checksum. Where it cannot be had, an environment that asks for Python alone is made by uv.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def micromamba() -> Path:
         return target
     release = MICROMAMBA.get((platform.system(), platform.machine()))
     if release is None:
-        raise CondaError(f"there is no micromamba for {platform.system()} {platform.machine()}; set PINOKIOCLOUD_MICROMAMBA to its path")
+        raise CondaError(
+            f"there is no micromamba for {platform.system()} {platform.machine()}: "
+            "set PINOKIOCLOUD_MICROMAMBA to the path of one"
+        )
     name, checksum = release
     url = f"{os.environ.get('PINOKIOCLOUD_MICROMAMBA_URL', _URL)}/{_VERSION}/{name}"
     import requests  # noqa: PLC0415 - most conda commands do not get here
@@ -106,8 +109,12 @@ def _create_python(prefix: Path, spec: str) -> int:
     env = {**os.environ, "UV_PYTHON_PREFERENCE": "managed", "UV_HTTP_RETRIES": "1"}
     code = 1
     for wanted in (version, str(Path(os.environ["_PKC_BASE"]) / "bin" / "python")):
-        code = subprocess.run([uv, "venv", "--quiet", "--seed", "--python", wanted, str(prefix)], env=env, check=False,
-                              stderr=subprocess.DEVNULL if wanted == version else None).returncode
+        code = subprocess.run(
+            [uv, "venv", "--quiet", "--seed", "--python", wanted, str(prefix)],
+            env=env,
+            check=False,
+            stderr=subprocess.DEVNULL if wanted == version else None,
+        ).returncode
         if code == 0:
             (prefix / "conda-meta").mkdir(exist_ok=True)
             print(f"created {prefix} with Python alone (micromamba is not available)")  # noqa: T201

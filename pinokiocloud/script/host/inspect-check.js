@@ -118,10 +118,11 @@ async function menuIn (engine, app, world) {
   world.blind = true // the launcher itself must really be there
   const { found } = await world.within(async () => ({ found: world.sim.launcher(app) }))
   world.blind = false
-  if (!found) return { ok: true, launcher: null, root: app, meta: {}, menu: [], notes: [] }
+  const meta = metadata(engine, app, found)
+  if (!found) return { ok: true, launcher: null, root: app, meta: wire.encode(meta), menu: [], notes: [], lines: {} }
   const out = { launcher: found.file, root: found.root, meta: {}, menu: [], notes: world.notes }
   if (found.value === null) return { ...out, ok: false, fault: loadFault(engine, found.file), kind: 'load' }
-  out.meta = wire.encode(Object.fromEntries(Object.entries(found.value).filter(([key, value]) => key !== 'menu' && typeof value !== 'function')))
+  out.meta = wire.encode(meta)
   let { menu } = found.value
   out.declared = menu === undefined ? 'none' : Array.isArray(menu) ? 'array' : typeof menu
   try {
@@ -142,9 +143,23 @@ async function menuIn (engine, app, world) {
   }
   const list = Array.isArray(menu) ? menu : []
   const lines = {}
-  const collect = (items) => { for (const item of items) if (item && typeof item === 'object') { if (typeof item.href === 'string') { const line = sourceOf(found.file).lineOf(item.href); if (line !== undefined) lines[item.href] = line } if (Array.isArray(item.menu)) collect(item.menu) } }
+  const collect = (items) => { for (const item of items) if (item && typeof item === 'object') { if (typeof item.href === 'string') { const line = sourceOf(found.file).lineOfProperty('href', item.href); if (line !== undefined) lines[item.href] = line } if (Array.isArray(item.menu)) collect(item.menu) } }
   collect(list)
   return { ...out, ok: true, menu: wire.encode(list), lines }
+}
+
+/** Title, icon … of an app: pinokio.js < pinokio_meta.json < pinokio.json (spec §5.2). */
+function metadata (engine, app, found) {
+  const parts = [found && found.value, ...['pinokio_meta.json', 'pinokio.json'].map(name => {
+    const file = [app, found ? found.root : app].map(folder => path.join(folder, name)).find(f => { try { return fs.statSync(f).isFile() } catch (e) { return false } })
+    return file ? engine.loader.tryLoad(file) : null
+  })]
+  const out = {}
+  for (const part of parts) {
+    if (!part || typeof part !== 'object') continue
+    for (const [key, value] of Object.entries(part)) if (key !== 'menu' && typeof value !== 'function') out[key] = value
+  }
+  return out
 }
 
 function lineOfMenu (file) {

@@ -168,6 +168,12 @@ class Source {
   /** The first line where a text is written out; undefined when it is put together. */
   lineOf (text) { const found = this.texts.get(text); return found ? Math.min(...found.map(n => n.loc.start.line)) : undefined }
 
+  /** The line of a property with this text as its value, such as a menu item's `href`. */
+  lineOfProperty (key, text) {
+    const node = this.objects.flatMap(o => this.property(o, key)).find(n => textOf(n) === text)
+    return node ? node.loc.start.line : this.lineOf(text)
+  }
+
   /** Whether the file looks like a script: it exports something, and a list of steps or a function is called `run`. */
   looksRunnable () {
     const isRun = (node) => this.property(node, 'run').some(value => {

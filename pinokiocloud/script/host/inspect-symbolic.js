@@ -2,7 +2,7 @@
 // Rendering with values that are not known yet: results of steps that have not run, arguments, files to come.
 // A template that reads one of them is left as it is, and what it reads is told; every other template is evaluated.
 
-const { Renderer, CompileError } = require('./render')
+const { Renderer, CompileError, isPlain } = require('./render')
 const { NAMES } = require('./variables')
 
 const ORIGIN = Symbol('origin')
@@ -43,9 +43,12 @@ function unknown (origin, reads) {
 const isUnknown = (value) => typeof value === 'function' && value[ORIGIN] !== undefined
 
 /** The origins of every unknown value in `value`. */
-function originsIn (value, into = new Map(), depth = 0) {
+function originsIn (value, into = new Map(), seen = new Set()) {
   if (isUnknown(value)) into.set(JSON.stringify(value[ORIGIN]), value[ORIGIN])
-  else if (value && typeof value === 'object' && depth < 40) for (const key of Object.keys(value)) originsIn(value[key], into, depth + 1)
+  else if (value && typeof value === 'object' && !seen.has(value) && (Array.isArray(value) || isPlain(value))) {
+    seen.add(value)
+    for (const key of Object.keys(value)) originsIn(value[key], into, seen)
+  }
   return into
 }
 
@@ -63,6 +66,9 @@ function watched (value, reads) {
   })
 }
 
+// The variables that hold what scripts put there; the others are modules and facts about the machine.
+const OWN = new Set(['input', 'args', 'local', 'global'])
+
 /** The scope of an expression: known and unknown variables. Other names are looked up globally, as in the reference. */
 function scopeOf (values, reads) {
   return new Proxy(Object.create(null), {
@@ -71,7 +77,7 @@ function scopeOf (values, reads) {
       if (key === Symbol.unscopables) return undefined
       const value = values[key]
       if (isUnknown(value)) reads.touch(value[ORIGIN])
-      return watched(value, reads)
+      return OWN.has(key) ? watched(value, reads) : value
     },
     set (_, key, value) { values[key] = value; return true }
   })

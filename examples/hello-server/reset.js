@@ -1,0 +1,6 @@
+// Removes what install.js made.
+module.exports = {
+  run: [
+    { method: "fs.rm", params: { path: "env" } }
+  ]
+}

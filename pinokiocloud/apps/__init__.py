@@ -1,0 +1,1 @@
+"""Apps: their launchers, menus and scripts, looked at without running them."""

@@ -1,0 +1,418 @@
+"""The rules for steps: what ``check`` says about one script (spec §2, §3, §4)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinokiocloud.apps.findings import FAULT, WARNING, Finding, Findings
+from pinokiocloud.apps.needs import missing
+from pinokiocloud.errors import PinokioError
+from pinokiocloud.home.uri import resolve
+from pinokiocloud.script import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pinokiocloud.home import Home
+
+__all__ = ["ScriptRules"]
+
+_STEP_KEYS = ("method", "params", "uri", "when", "id", "next", "returns", "notify", "queue", "on", "daemon")
+_STARTS = ("script.start", "script.run")
+_SCRIPTS = (*_STARTS, "script.stop", "script.restart")
+_GO_TEMPLATE = re.compile(r"\{\{-?\s*(?:\.|range\b|if\b|end\b|with\b|json\b|println\b)")
+_WEB = ("http://", "https://")
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _shown(text: str, limit: int = 90) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _named(names: Sequence[str], limit: int = 5) -> str:
+    return ", ".join(names[:limit]) + (" …" if len(names) > limit else "")
+
+
+class ScriptRules:
+    """Judges the steps of one script.
+
+    Parameters:
+        file: the script.
+        methods: the names of all methods.
+        home: the home folder, for addresses of scripts.
+        findings: gets what is found.
+    """
+
+    def __init__(self, file: Path, methods: Collection[str], home: Home, findings: Findings) -> None:
+        self.file = file
+        self.methods = methods
+        self.home = home
+        self.findings = findings
+        #: The scripts that its steps start.
+        self.starts: list[Path] = []
+        #: The step modules that its steps call: (file, function, finding to make when it is not there).
+        self.modules: list[tuple[Path, str, Finding]] = []
+
+    # ---- the whole script ---------------------------------------------------------------------------------------------
+    def script(self, told: Mapping[str, Any], *, linked: bool) -> None:
+        """Judge a script.
+
+        Parameters:
+            told: what the host says about it (``inspect.script``).
+            linked: whether a menu or a script leads to it, so that it has to be runnable.
+        """
+        for fault in told["findings"]:
+            self._load(fault)
+        for variant in told["variants"]:
+            machines = tuple(variant["machines"])
+            self._exports(variant, machines, linked=linked)
+            ids = {name: [step["step"] for step in action["steps"]] for name, action in variant["actions"].items()}
+            for name, action in variant["actions"].items():
+                if action["fault"]:
+                    self._load({**action["fault"], "machines": machines})
+                for step in action["steps"]:
+                    self._step(name, step, action["steps"], ids, machines, variant["keys"])
+
+    def _load(self, fault: Mapping[str, Any]) -> None:
+        blame = fault.get("blame")
+        reason = str(fault["reason"])
+        level, code, hint = FAULT, "syntax" if fault.get("name") == "SyntaxError" else "load", None
+        if blame == "denied":
+            level, code = WARNING, "denied"
+            reason = f"it cannot be looked at without running it: {reason}"
+        elif blame == "package":
+            level = WARNING
+            reason = f"it needs the npm package '{fault['package']}', which is not there yet"
+        elif blame in ("network", "command"):
+            level = WARNING
+            need = "a network" if blame == "network" else "the result of a command"
+            reason = f"it cannot be loaded without {need}: {reason}"
+        elif blame == "late":
+            reason = f"it cannot be loaded: {reason}"
+        else:
+            reason = f"it cannot be loaded: {reason}"
+        self.findings.add(
+            Finding(
+                level,
+                code,
+                reason,
+                str(fault.get("file") or self.file),
+                fault.get("line"),
+                machines=tuple(fault.get("machines", ())),
+                hint=hint,
+            )
+        )
+
+    def _exports(self, variant: Mapping[str, Any], machines: tuple[str, ...], *, linked: bool) -> None:
+        if not linked or "run" in variant["actions"] and (variant["actions"]["run"]["steps"] or variant["actions"]["run"]["fault"]):
+            return
+        if variant["promise"]:
+            message = "the script exports a function that is not async and returns a Promise, which is not awaited"
+            hint: str | None = "declare it as an async function"
+        elif "run" in variant["keys"]:
+            message, hint = "its list of steps 'run' is empty or no list: it cannot be run", None
+        else:
+            others = [name for name in variant["keys"] if name not in ("title", "description", "icon", "version")]
+            close = difflib.get_close_matches("run", others, 1, 0.6)
+            message = "it has no list of steps named 'run', so it cannot be run"
+            hint = f"did you mean 'run' by '{close[0]}'?" if close else None
+        self.findings.add(Finding(FAULT, "export", message, str(self.file), 1, machines=machines, hint=hint))
+
+    # ---- one step -----------------------------------------------------------------------------------------------------
+    def _step(
+        self,
+        action: str,
+        told: Mapping[str, Any],
+        steps: Sequence[Mapping[str, Any]],
+        lists: Mapping[str, Sequence[Any]],
+        machines: tuple[str, ...],
+        keys: Sequence[str],
+    ) -> None:
+        index: int = told["index"]
+        lines: Mapping[str, int] = told["lines"]
+        raw = wire.decode(told["step"])
+
+        def find(
+            level: str, code: str, message: str, path: Sequence[Any] = (), *, on: Sequence[str] = (), hint: str | None = None
+        ) -> Finding:
+            # the nearest part above that has a place
+            line = next((lines[_dotted(path[:n])] for n in range(len(path), -1, -1) if _dotted(path[:n]) in lines), None)
+            return Finding(
+                level,
+                code,
+                message,
+                str(told["file"]),
+                line if line is not None else told.get("line"),
+                action,
+                index,
+                tuple(on) or machines,
+                hint=hint,
+            )
+
+        def add(*args: Any, **more: Any) -> None:
+            self.findings.add(find(*args, **more))
+
+        if not isinstance(raw, dict):
+            add(FAULT, "step", f"step {index} is {wire.plain(raw)!r}: a step is an object with a method")
+            return
+        for fault in told["templates"]:
+            add(*_template(fault), path=fault["path"])
+        for fault in told["events"]:
+            add(FAULT, "event", _event(fault), path=fault["path"], hint=_event_hint(fault))
+        for rendered in told["rendered"]:
+            on = tuple(rendered["machines"])
+            self._when(told.get("when"), rendered, add, on)
+            for failed in rendered["failed"]:
+                if "does not compile" in failed["reason"]:
+                    continue  # said above, with its place
+                path = _path_of(raw, failed["template"])
+                message = f"{_shown(failed['template'])} stays as it is: {failed['reason']}"
+                add(WARNING, "template", message, path, on=on)
+            self._method(raw, wire.decode(rendered["step"]), rendered, find, on)
+        self._keys(raw, add)
+        self._targets(raw, action, lists, add)
+        self._handlers(raw, keys, add)
+        del steps
+
+    def _when(self, when: Mapping[str, Any] | None, rendered: Mapping[str, Any], add: Any, on: tuple[str, ...]) -> None:
+        told = rendered["when"]
+        if told and told.get("promise"):
+            hint = "exists('path') answers at once; kernel.exists gives a Promise"
+            add(WARNING, "when", f"{_shown(str(told['template']))} is a Promise, which is always true", ["when"], on=on, hint=hint)
+        elif rendered["state"] == "throws":
+            add(FAULT, "when", f"the condition {_shown(told['template'])} fails: {told['reason']}", ["when"], on=on)
+        if when is None or not when["text"].strip():
+            return
+        if not when["template"]:
+            text = _shown(when["text"])
+            add(WARNING, "when", f"the condition is the text '{text}', which is always true", ["when"], hint=f"write {{{{{text}}}}}")
+        elif not when["pure"] and rendered["state"] == "yes":
+            message = f"the condition '{_shown(when['text'])}' is a text with a template in it, which is always true"
+            add(WARNING, "when", message, ["when"], hint="write one template with nothing around it: {{a && b}}")
+
+    def _method(self, raw: Mapping[str, Any], step: Any, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]) -> None:
+        index = find("", "", "").step
+        method = step.get("method") if isinstance(step, dict) else None
+        if isinstance(method, wire.JSValue):
+            return
+        if not method or method is wire.UNDEFINED:
+            if rendered["state"] != "broken":
+                hint = _close("method", raw)
+                self.findings.add(find(FAULT, "step", f"step {index} has no method", (), on=on, hint=hint))
+            return
+        if not isinstance(method, str):
+            self.findings.add(find(FAULT, "method", f"step {index}: the method is {wire.plain(method)!r}", ["method"], on=on))
+            return
+        if "{{" in method:
+            return
+        if isinstance(step.get("uri"), str) and step["uri"]:
+            self._module(step["uri"], method, find, on)
+            return
+        if method.startswith("kernel."):
+            if rendered["method"] is False:
+                self.findings.add(find(FAULT, "method", f"there is no kernel method '{method}'", ["method"], on=on))
+            return
+        if method not in self.methods:
+            close = difflib.get_close_matches(method.strip(), list(self.methods), 1, 0.6)
+            hint = f"did you mean '{close[0]}'?" if close else None
+            self.findings.add(find(FAULT, "method", f"there is no method '{method}'", ["method"], on=on, hint=hint))
+            return
+        self._params(raw, step, method, rendered, find, on)
+
+    def _module(self, uri: str, method: str, find: Any, on: tuple[str, ...]) -> None:
+        file = self._resolved(uri)
+        if file is None or "{{" in uri:
+            return
+        if not file.exists():
+            self.findings.add(find(FAULT, "module", f"the step's module {uri} does not exist: {file}", ["uri"], on=on))
+            return
+        finding = find(FAULT, "module", f"the module {uri} has no function '{method}'", ["method"], on=on)
+        self.modules.append((file, method, finding))
+
+    def _params(
+        self, raw: Mapping[str, Any], step: Mapping[str, Any], method: str, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]
+    ) -> None:
+        params = step.get("params")
+        params = None if params is wire.UNDEFINED else params
+        written = raw.get("params")
+        lacking = missing(method, None if written is wire.UNDEFINED else written)
+        if lacking:
+            self.findings.add(find(FAULT, "params", f"{method} needs {lacking}", ["params"], on=on))
+            return
+        if not isinstance(params, dict):
+            return
+        if method == "fs.download" and not params.get("dir") and isinstance(params.get("uri", params.get("url")), list):
+            self.findings.add(find(FAULT, "params", "fs.download needs 'dir' for several addresses", ["params"], on=on))
+        env = params.get("env")
+        if isinstance(env, dict):
+            for name in env:
+                if name.upper() == "PATH" and isinstance(env[name], str) and "{{" not in env[name]:
+                    hint = f'"{name}": ["/folder"]: they go before the PATH'
+                    message = f"env.{name} must be a list of folders, not text"
+                    self.findings.add(find(FAULT, "params", message, ["params", "env", name], on=on, hint=hint))
+        conda = params.get("conda")
+        if isinstance(conda, dict) and conda and not any(conda.get(key) for key in ("path", "name", "skip")):
+            self.findings.add(find(FAULT, "params", "conda needs a path, a name or skip", ["params", "conda"], on=on))
+        if method in _SCRIPTS:
+            uris = params.get("uri", params.get("path"))
+            for uri in uris if isinstance(uris, list) else [uris]:
+                if isinstance(uri, str) and uri and "{{" not in uri:
+                    self._uri(uri, method, rendered, find, on)
+
+    def _resolved(self, uri: str) -> Path | None:
+        try:
+            return Path(os.path.normpath(resolve(uri, self.file.parent, self.home)))
+        except PinokioError:
+            return None
+
+    def _uri(self, uri: str, method: str, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]) -> None:
+        path = ["params", "uri"]
+        if uri.startswith(_WEB) and ".git" not in uri:
+            hint = "write https://host/owner/name.git/path/in/it"
+            self.findings.add(find(FAULT, "uri", f"a git address must hold .git: {uri}", path, on=on, hint=hint))
+            return
+        file = self._resolved(uri)
+        if file is None:
+            return  # a repository that is not installed is cloned when the step runs
+        if file.exists():
+            if method in _STARTS and file.suffix.lower() in (".js", ".json"):
+                self.starts.append(file)
+            return
+        # What an install makes is not there yet; a condition may keep the step from running.
+        soft = method not in _STARTS or not file.parent.exists() or rendered["state"] == "maybe" or rendered["state"] == "no"
+        what = f"{method} names a script that does not exist: {uri}" + ("" if file.parent.exists() else " (nor does its folder, yet)")
+        self.findings.add(find(WARNING if soft else FAULT, "uri", what, path, on=on, hint=self._nearby(file)))
+
+    @staticmethod
+    def _nearby(file: Path) -> str | None:
+        try:
+            names = [entry.name for entry in file.parent.iterdir() if entry.suffix in (".js", ".json")]
+        except OSError:
+            return None
+        close = difflib.get_close_matches(file.name, names, 1, 0.6)
+        return f"did you mean '{close[0]}'?" if close else None
+
+    # ---- keys, jumps, events ------------------------------------------------------------------------------------------
+    @staticmethod
+    def _keys(raw: Mapping[str, Any], add: Any) -> None:
+        if isinstance(raw.get("on"), list):
+            add(WARNING, "step", "'on' stands beside 'params' and has no effect there", ["on"], hint="put it into 'params'")
+        for key in raw:
+            if key in _STEP_KEYS or "{{" in key:
+                continue
+            close = difflib.get_close_matches(key, ("method", "params", "when", "next", "returns", "notify"), 1, 0.75)
+            if close and close[0] not in raw:
+                add(WARNING, "step", f"'{key}' is no key of a step", [key], hint=f"did you mean '{close[0]}'?")
+
+    @staticmethod
+    def _targets(raw: Mapping[str, Any], action: str, lists: Mapping[str, Sequence[Any]], add: Any) -> None:
+        steps = lists[action]
+        if "next" in raw:
+            _target(raw["next"], steps, "next", ["next"], add, jump=False)
+        params = raw.get("params")
+        if raw.get("method") in ("jump", "goto") and isinstance(params, dict):
+            if params.get("index") is not None:
+                _target(params["index"], steps, raw["method"], ["params", "index"], add, jump=True)
+            elif params.get("id") is not None:
+                known = lists.get("run", steps)
+                _target(str(params["id"]), known, raw["method"], ["params", "id"], add, jump=False)
+        own = raw.get("id")
+        if isinstance(own, str) and [step.get("id") for step in steps if isinstance(step, dict)].count(own) > 1:
+            message = f"the id '{own}' stands at several steps: next takes the first, jump the last"
+            add(WARNING, "jump", message, ["id"])
+
+    @staticmethod
+    def _handlers(raw: Mapping[str, Any], keys: Sequence[str], add: Any) -> None:
+        params = raw.get("params")
+        on = params.get("on") if isinstance(params, dict) else None
+        if on is None:
+            return
+        if isinstance(on, dict):
+            add(FAULT, "event", "'on' must be a list of events, not one object", ["params", "on"], hint='write "on": [{…}]')
+            return
+        for i, item in enumerate(on if isinstance(on, list) else []):
+            trigger = item.get("trigger") if isinstance(item, dict) else None
+            if isinstance(trigger, str) and trigger not in keys and "{{" not in trigger:
+                add(FAULT, "event", f"there is no list of steps '{trigger}' to trigger", ["params", "on", i, "trigger"])
+
+
+def _target(target: Any, steps: Sequence[Any], what: str, path: Sequence[Any], add: Any, *, jump: bool) -> None:
+    """Judge where a step goes on."""
+    if target is None or target is wire.UNDEFINED or isinstance(target, bool):
+        return
+    if isinstance(target, str):
+        if "{{" in target:
+            return
+        ids = [str(step["id"]) for step in steps if isinstance(step, dict) and step.get("id") is not None]
+        if target in ids or any("{{" in name for name in ids):
+            return
+        if target.isdigit() and int(target) < len(steps) and (jump or what == "next"):
+            add(WARNING, "jump", f"{what} goes to the text '{target}': the step after it is then counted wrong", path, hint="write a number")
+            return
+        close = difflib.get_close_matches(target, ids, 1, 0.6)
+        hint = f"did you mean '{close[0]}'?" if close else ("the ids are: " + _named(ids) if ids else "no step has an id")
+        add(FAULT, "jump", f"{what} goes to '{target}', but there is no step with this id", path, hint=hint)
+    elif isinstance(target, (int, float)) and not 0 <= target < len(steps):
+        add(FAULT, "jump", f"{what} goes to step {target}, but the steps are 0 to {len(steps) - 1}", path)
+
+
+def _template(fault: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return level, code and message of a template that does not compile (spec §3.4)."""
+    text = _shown(fault["template"])
+    beside = [str(key) for key in fault["siblings"]]
+    kind = fault["kind"]
+    if kind == "braces":
+        return WARNING, "template", f"triple braces do not protect inside a text: nothing in it is replaced: {text}"
+    if kind == "mixed":
+        level = WARNING if _GO_TEMPLATE.match(fault["template"]) else FAULT
+        rest = f", and so do {_named(beside)}" if beside else ""
+        return level, "template", f"{text} does not compile ({fault['reason']}): it stays as it is{rest}"
+    top = len(fault["path"]) == 1
+    spread = f"; nothing beside it is replaced either: {_named(beside)}" if beside else ""
+    if top:
+        spread = "; the whole step stays as it is written"
+    if kind == "spans":
+        return (
+            FAULT,
+            "template",
+            f"{text}: two templates that begin and end a text are read as one expression, which does not compile{spread}",
+        )
+    return FAULT, "template", f"{text} does not compile ({fault['reason']}){spread}"
+
+
+def _event(fault: Mapping[str, Any]) -> str:
+    text = _shown(str(fault["text"]))
+    if fault["kind"] == "regex":
+        return f"the event {text} does not compile: {fault['reason']}"
+    return f"the event '{text}' is no regular expression: the shell is ended as soon as it prints anything"
+
+
+def _event_hint(fault: Mapping[str, Any]) -> str | None:
+    return None if fault["kind"] == "regex" else "write it between slashes: /text/i"
+
+
+def _close(name: str, raw: Mapping[str, Any]) -> str | None:
+    close = difflib.get_close_matches(name, list(raw), 1, 0.6)
+    return f"did you mean '{name}' by '{close[0]}'?" if close and close[0] != name else None
+
+
+def _path_of(value: Any, template: str, path: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """Return where in a step a template stands; an empty path when it came about by rendering."""
+    if isinstance(value, str):
+        return path if template in value else ()
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(key, str) and template in key:
+            return (*path, key)
+        found = _path_of(item, template, (*path, key))
+        if found:
+            return found
+    return ()

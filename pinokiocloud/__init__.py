@@ -1,7 +1,8 @@
 """Runs Pinokio scripts on machines without a desktop.
 
-``await pinokiocloud.run("install.js")`` or, without an event loop of one's own, ``pinokiocloud.run_sync("install.js")``;
-``Engine`` for more. The names are imported when they are first used, so that importing the package costs nothing.
+``await pinokiocloud.run("install.js")`` or, without an event loop of one's own,
+``pinokiocloud.run_sync("install.js")``; ``Engine`` for more. The names are imported when they are first used, so that
+importing the package costs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The short way from Python: run a script, evaluate a menu, load a script; each for code with an event loop and without.
+"""The short way from Python: run a script, evaluate a menu, load a script; with an event loop and without.
 
 Runs belong to an engine that lives in a thread of this process, one for each home folder: what a script leaves running
 (a daemon) goes on when the call returns, until ``stop`` or the end of the process.

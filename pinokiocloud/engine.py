@@ -83,7 +83,6 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._kept: dict[str, Any] = {}
         self._parallel: dict[str, Run] = {}
-        self._staying: set[str] = set()
         self._commands: dict[str, set[tuple[int, str]]] = {}
         self._failures: dict[str, dict[str, Any]] = {}
         self._exit_codes: dict[str, list[tuple[int | str, int]]] = {}
@@ -94,7 +93,7 @@ class Engine:
         self._opened = False
         self.log_lines: deque[str] = deque(maxlen=1000)
 
-    # ---- life -----------------------------------------------------------------------------------------------------
+    # ---- life ------------------------------------------------------------------------------------------------
     async def open(self) -> Self:
         """Open the home folder and start the script host.
 
@@ -159,7 +158,7 @@ class Engine:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    # ---- the script host --------------------------------------------------------------------------------------------
+    # ---- the script host -------------------------------------------------------------------------------------
     async def _start_process(self) -> HostProcess:
         process = HostProcess(self._settings, self._notified, self._asks.answer)
         await process.start()
@@ -238,7 +237,7 @@ class Engine:
         elif op == "stray":
             self.log_lines.append(message["message"])
 
-    # ---- events -----------------------------------------------------------------------------------------------------
+    # ---- events ----------------------------------------------------------------------------------------------
     def emit(self, run: Run, kind: str, data: Any, index: int | str | None) -> None:
         """Tell an event of a run."""
         self._tell(Event(kind, data, run.id, index), _UNENCODED if run.request.trace else None, run)
@@ -264,7 +263,7 @@ class Engine:
         finally:
             self.callbacks.remove(queue.put_nowait)
 
-    # ---- runs -------------------------------------------------------------------------------------------------------
+    # ---- runs ------------------------------------------------------------------------------------------------
     def script_path(self, uri: str) -> Path:
         """Return the path of a script: as given, relative to here, or to ``HOME/api`` (spec §2.2)."""
         if uri.startswith(("http://", "https://", "~/", "/")):
@@ -357,7 +356,7 @@ class Engine:
 
     def keep_running(self, run: Run) -> None:
         """Treat a run as a daemon, though its script does not say so (systems.md §1)."""
-        self._staying.add(run.key)
+        run.keep = True
 
     def restart_later(self, path: Path, args: Any, caller: Run) -> None:
         """Stop a script, then start it again."""
@@ -376,6 +375,7 @@ class Engine:
         """Execute a step's method in Python."""
         item = self.methods[call.method]
         assert item.handler is not None
+        self._tell(Event("step", {"method": call.method, "total": run.total}, run.id, call.index), None, run)
         ctx = StepContext(self, run, call)
         if not call.has_params and call.method not in _WITHOUT_PARAMS:
             error = TypeError(f"Cannot read properties of undefined (reading '{next(iter(item.params), 'uri')}')")
@@ -385,8 +385,6 @@ class Engine:
 
     async def release(self, run: Run) -> None:
         """End what belongs to a run."""
-        if run.status == "running" and not run.stopping.is_set() and run.key in self._staying:
-            return
         await self.shells.end_of(run.key)
         for pid, name in list(self._commands.pop(run.key, ())):
             await end_tree(pid, name)
@@ -413,7 +411,7 @@ class Engine:
             local = trace_value(result.local) if result.local_trace is None else result.local_trace
             self._trace.end(result.status, trace_value(result.error), local, wire.plain(result.detail))
 
-    # ---- what steps need ----------------------------------------------------------------------------------------------
+    # ---- what steps need -------------------------------------------------------------------------------------
     def merged_environment(self, app: Path | None) -> dict[str, str]:
         """Return engine environment < system ENVIRONMENT < app ENVIRONMENT (spec §5.5)."""
         return {**self.environment.merged(app, self.engine_env), "PINOKIO_HOME": str(self.home.root)}
@@ -490,7 +488,7 @@ class Engine:
         finally:
             stop.cancel()
 
-    # ---- shells -------------------------------------------------------------------------------------------------------
+    # ---- shells ----------------------------------------------------------------------------------------------
     def new_shell(
         self, run: Run, spec: ShellSpec, on_output: Callable[[str], None], on_fired: Callable[[dict[str, Any]], None]
     ) -> ShellSession:
@@ -498,7 +496,13 @@ class Engine:
         self._tell(
             Event(
                 "shell",
-                {"id": spec.id, "line": spec.line, "cwd": str(spec.cwd), "log": str(spec.log)},
+                {
+                    "id": spec.id,
+                    "line": spec.line,
+                    "cwd": str(spec.cwd),
+                    "log": str(spec.log),
+                    "input": spec.persistent and not spec.live,
+                },
                 run.id,
                 run.index,
             ),
@@ -610,7 +614,7 @@ class Engine:
             self._commands.get(run.key, set()).discard(entry)
         return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
-    # ---- ports ------------------------------------------------------------------------------------------------------
+    # ---- ports -----------------------------------------------------------------------------------------------
     async def port_is_free(self, port: int) -> bool:
         """Whether nothing listens on a port, on any interface."""
         return is_free(port)

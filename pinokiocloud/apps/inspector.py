@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pinokiocloud.errors import HostError
 from pinokiocloud.home import Environment, Home
@@ -62,6 +62,7 @@ def app_folder(path: Path, home: Home) -> Path:
     return folder
 
 
+@final
 class Inspector:
     """Looks at the scripts and menus of one app.
 

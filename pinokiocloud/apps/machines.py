@@ -32,7 +32,8 @@ def _machine(platform: str, arch: str, ram: int, gpu: str, card: Gpu | None, tar
     )
 
 
-#: The machines that ``check`` tries, by a name for reports. The cards differ on purpose: scripts tell the 50 series apart.
+#: The machines that ``check`` tries, by a name for reports. One card is of the 50 series,
+#: which scripts tell apart.
 MACHINES: Mapping[str, Machine] = {
     "linux/nvidia": _machine("linux", "x64", 13, "nvidia", _T4, "sm_75", 15),
     "linux/no gpu": _machine("linux", "x64", 13, "none", None, None, 0),

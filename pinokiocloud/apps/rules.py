@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinokiocloud.apps.findings import FAULT, WARNING, Finding, Findings
+from pinokiocloud.apps.findings import FAULT, WARNING, Finding
 from pinokiocloud.apps.needs import missing
 from pinokiocloud.errors import PinokioError
 from pinokiocloud.home.uri import resolve
@@ -17,9 +18,10 @@ from pinokiocloud.script import wire
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pinokiocloud.apps.findings import Findings
     from pinokiocloud.home import Home
 
-__all__ = ["ScriptRules"]
+__all__ = ["ScriptRules", "nearby"]
 
 _STEP_KEYS = ("method", "params", "uri", "when", "id", "next", "returns", "notify", "queue", "on", "daemon")
 _STARTS = ("script.start", "script.run")
@@ -39,6 +41,39 @@ def _shown(text: str, limit: int = 90) -> str:
 
 def _named(names: Sequence[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (" …" if len(names) > limit else "")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One step, as the place of findings."""
+
+    file: str
+    line: int | None
+    lines: Mapping[str, int]
+    action: str
+    index: int
+    machines: tuple[str, ...]
+    findings: Findings
+
+    def find(
+        self, level: str, code: str, message: str, path: Sequence[Any] = (), *, hint: str | None = None
+    ) -> Finding:
+        """Return a finding for a part of the step: its line is that of the nearest part above that has one."""
+        above = (_dotted(path[:n]) for n in range(len(path), -1, -1))
+        line = next((self.lines[name] for name in above if name in self.lines), self.line)
+        return Finding(level, code, message, self.file, line, self.action, self.index, self.machines, hint=hint)
+
+    def fault(self, code: str, message: str, path: Sequence[Any] = (), hint: str | None = None) -> None:
+        """Tell of a fault."""
+        self.findings.add(self.find(FAULT, code, message, path, hint=hint))
+
+    def warning(self, code: str, message: str, path: Sequence[Any] = (), hint: str | None = None) -> None:
+        """Tell of a warning."""
+        self.findings.add(self.find(WARNING, code, message, path, hint=hint))
+
+    def on(self, machines: Sequence[str]) -> _Place:
+        """Return the same step on some of the machines."""
+        return replace(self, machines=tuple(machines))
 
 
 class ScriptRules:
@@ -61,7 +96,7 @@ class ScriptRules:
         #: The step modules that its steps call: (file, function, finding to make when it is not there).
         self.modules: list[tuple[Path, str, Finding]] = []
 
-    # ---- the whole script ---------------------------------------------------------------------------------------------
+    # ---- the whole script -------------------------------------------------------------------------------------
     def script(self, told: Mapping[str, Any], *, linked: bool) -> None:
         """Judge a script.
 
@@ -79,7 +114,7 @@ class ScriptRules:
                 if action["fault"]:
                     self._load({**action["fault"], "machines": machines})
                 for step in action["steps"]:
-                    self._step(name, step, action["steps"], ids, machines, variant["keys"])
+                    self._step(name, step, ids, machines, variant["keys"])
 
     def _load(self, fault: Mapping[str, Any]) -> None:
         blame = fault.get("blame")
@@ -112,7 +147,8 @@ class ScriptRules:
         )
 
     def _exports(self, variant: Mapping[str, Any], machines: tuple[str, ...], *, linked: bool) -> None:
-        if not linked or "run" in variant["actions"] and (variant["actions"]["run"]["steps"] or variant["actions"]["run"]["fault"]):
+        run = variant["actions"].get("run")
+        if not linked or (run and (run["steps"] or run["fault"])):
             return
         if variant["promise"]:
             message = "the script exports a function that is not async and returns a Promise, which is not awaited"
@@ -126,146 +162,99 @@ class ScriptRules:
             hint = f"did you mean 'run' by '{close[0]}'?" if close else None
         self.findings.add(Finding(FAULT, "export", message, str(self.file), 1, machines=machines, hint=hint))
 
-    # ---- one step -----------------------------------------------------------------------------------------------------
+    # ---- one step ---------------------------------------------------------------------------------------------
     def _step(
         self,
         action: str,
         told: Mapping[str, Any],
-        steps: Sequence[Mapping[str, Any]],
         lists: Mapping[str, Sequence[Any]],
         machines: tuple[str, ...],
         keys: Sequence[str],
     ) -> None:
         index: int = told["index"]
-        lines: Mapping[str, int] = told["lines"]
+        at = _Place(str(told["file"]), told.get("line"), told["lines"], action, index, machines, self.findings)
         raw = wire.decode(told["step"])
-
-        def find(
-            level: str, code: str, message: str, path: Sequence[Any] = (), *, on: Sequence[str] = (), hint: str | None = None
-        ) -> Finding:
-            # the nearest part above that has a place
-            line = next((lines[_dotted(path[:n])] for n in range(len(path), -1, -1) if _dotted(path[:n]) in lines), None)
-            return Finding(
-                level,
-                code,
-                message,
-                str(told["file"]),
-                line if line is not None else told.get("line"),
-                action,
-                index,
-                tuple(on) or machines,
-                hint=hint,
-            )
-
-        def add(*args: Any, **more: Any) -> None:
-            self.findings.add(find(*args, **more))
-
         if not isinstance(raw, dict):
-            add(FAULT, "step", f"step {index} is {wire.plain(raw)!r}: a step is an object with a method")
+            at.fault("step", f"step {index} is {wire.plain(raw)!r}: a step is an object with a method")
             return
         for fault in told["templates"]:
-            add(*_template(fault), path=fault["path"])
+            level, message = _template(fault)
+            self.findings.add(at.find(level, "template", message, fault["path"]))
         for fault in told["events"]:
-            add(FAULT, "event", _event(fault), path=fault["path"], hint=_event_hint(fault))
+            at.fault("event", _event(fault), fault["path"], _event_hint(fault))
         for rendered in told["rendered"]:
-            on = tuple(rendered["machines"])
-            self._when(told.get("when"), rendered, add, on)
+            here = at.on(rendered["machines"])
+            _when(told.get("when"), rendered, here)
             for failed in rendered["failed"]:
                 if "does not compile" in failed["reason"]:
                     continue  # said above, with its place
-                path = _path_of(raw, failed["template"])
                 message = f"{_shown(failed['template'])} stays as it is: {failed['reason']}"
-                add(WARNING, "template", message, path, on=on)
-            self._method(raw, wire.decode(rendered["step"]), rendered, find, on)
-        self._keys(raw, add)
-        self._targets(raw, action, lists, add)
-        self._handlers(raw, keys, add)
-        del steps
+                here.warning("template", message, _path_of(raw, failed["template"]))
+            self._method(raw, wire.decode(rendered["step"]), rendered, here)
+        _keys(raw, at)
+        _targets(raw, lists[action], lists.get("run", lists[action]), at)
+        _handlers(raw, keys, at)
 
-    def _when(self, when: Mapping[str, Any] | None, rendered: Mapping[str, Any], add: Any, on: tuple[str, ...]) -> None:
-        told = rendered["when"]
-        if told and told.get("promise"):
-            hint = "exists('path') answers at once; kernel.exists gives a Promise"
-            add(WARNING, "when", f"{_shown(str(told['template']))} is a Promise, which is always true", ["when"], on=on, hint=hint)
-        elif rendered["state"] == "throws":
-            add(FAULT, "when", f"the condition {_shown(told['template'])} fails: {told['reason']}", ["when"], on=on)
-        if when is None or not when["text"].strip():
-            return
-        if not when["template"]:
-            text = _shown(when["text"])
-            add(WARNING, "when", f"the condition is the text '{text}', which is always true", ["when"], hint=f"write {{{{{text}}}}}")
-        elif not when["pure"] and rendered["state"] == "yes":
-            message = f"the condition '{_shown(when['text'])}' is a text with a template in it, which is always true"
-            add(WARNING, "when", message, ["when"], hint="write one template with nothing around it: {{a && b}}")
-
-    def _method(self, raw: Mapping[str, Any], step: Any, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]) -> None:
-        index = find("", "", "").step
+    def _method(self, raw: Mapping[str, Any], step: Any, rendered: Mapping[str, Any], at: _Place) -> None:
         method = step.get("method") if isinstance(step, dict) else None
         if isinstance(method, wire.JSValue):
             return
-        if not method or method is wire.UNDEFINED:
+        if not method:
             if rendered["state"] != "broken":
-                hint = _close("method", raw)
-                self.findings.add(find(FAULT, "step", f"step {index} has no method", (), on=on, hint=hint))
+                at.fault("step", f"step {at.index} has no method", (), _close("method", raw))
             return
         if not isinstance(method, str):
-            self.findings.add(find(FAULT, "method", f"step {index}: the method is {wire.plain(method)!r}", ["method"], on=on))
+            at.fault("method", f"step {at.index}: the method is {wire.plain(method)!r}", ["method"])
             return
         if "{{" in method:
             return
         if isinstance(step.get("uri"), str) and step["uri"]:
-            self._module(step["uri"], method, find, on)
-            return
-        if method.startswith("kernel."):
+            self._module(step["uri"], method, at)
+        elif method.startswith("kernel."):
             if rendered["method"] is False:
-                self.findings.add(find(FAULT, "method", f"there is no kernel method '{method}'", ["method"], on=on))
-            return
-        if method not in self.methods:
+                at.fault("method", f"there is no kernel method '{method}'", ["method"])
+        elif method not in self.methods:
             close = difflib.get_close_matches(method.strip(), list(self.methods), 1, 0.6)
             hint = f"did you mean '{close[0]}'?" if close else None
-            self.findings.add(find(FAULT, "method", f"there is no method '{method}'", ["method"], on=on, hint=hint))
-            return
-        self._params(raw, step, method, rendered, find, on)
+            at.fault("method", f"there is no method '{method}'", ["method"], hint)
+        else:
+            self._params(raw, step, method, rendered, at)
 
-    def _module(self, uri: str, method: str, find: Any, on: tuple[str, ...]) -> None:
+    def _module(self, uri: str, method: str, at: _Place) -> None:
         file = self._resolved(uri)
         if file is None or "{{" in uri:
             return
         if not file.exists():
-            self.findings.add(find(FAULT, "module", f"the step's module {uri} does not exist: {file}", ["uri"], on=on))
+            at.fault("module", f"the step's module {uri} does not exist: {file}", ["uri"])
             return
-        finding = find(FAULT, "module", f"the module {uri} has no function '{method}'", ["method"], on=on)
+        finding = at.find(FAULT, "module", f"the module {uri} has no function '{method}'", ["method"])
         self.modules.append((file, method, finding))
 
     def _params(
-        self, raw: Mapping[str, Any], step: Mapping[str, Any], method: str, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]
+        self, raw: Mapping[str, Any], step: Mapping[str, Any], method: str, rendered: Mapping[str, Any], at: _Place
     ) -> None:
-        params = step.get("params")
-        params = None if params is wire.UNDEFINED else params
-        written = raw.get("params")
+        written, params = raw.get("params"), step.get("params")
         lacking = missing(method, None if written is wire.UNDEFINED else written)
         if lacking:
-            self.findings.add(find(FAULT, "params", f"{method} needs {lacking}", ["params"], on=on))
+            at.fault("params", f"{method} needs {lacking}", ["params"])
             return
         if not isinstance(params, dict):
             return
         if method == "fs.download" and not params.get("dir") and isinstance(params.get("uri", params.get("url")), list):
-            self.findings.add(find(FAULT, "params", "fs.download needs 'dir' for several addresses", ["params"], on=on))
+            at.fault("params", "fs.download needs 'dir' for several addresses", ["params"])
         env = params.get("env")
-        if isinstance(env, dict):
-            for name in env:
-                if name.upper() == "PATH" and isinstance(env[name], str) and "{{" not in env[name]:
-                    hint = f'"{name}": ["/folder"]: they go before the PATH'
-                    message = f"env.{name} must be a list of folders, not text"
-                    self.findings.add(find(FAULT, "params", message, ["params", "env", name], on=on, hint=hint))
+        for name, value in env.items() if isinstance(env, dict) else ():
+            if name.upper() == "PATH" and isinstance(value, str) and "{{" not in value:
+                hint = f'"{name}": ["/folder"]: they go before the PATH'
+                at.fault("params", f"env.{name} must be a list of folders, not text", ["params", "env", name], hint)
         conda = params.get("conda")
         if isinstance(conda, dict) and conda and not any(conda.get(key) for key in ("path", "name", "skip")):
-            self.findings.add(find(FAULT, "params", "conda needs a path, a name or skip", ["params", "conda"], on=on))
+            at.fault("params", "conda needs a path, a name or skip", ["params", "conda"])
         if method in _SCRIPTS:
             uris = params.get("uri", params.get("path"))
             for uri in uris if isinstance(uris, list) else [uris]:
                 if isinstance(uri, str) and uri and "{{" not in uri:
-                    self._uri(uri, method, rendered, find, on)
+                    self._uri(uri, method, rendered["state"], at)
 
     def _resolved(self, uri: str) -> Path | None:
         try:
@@ -273,11 +262,12 @@ class ScriptRules:
         except PinokioError:
             return None
 
-    def _uri(self, uri: str, method: str, rendered: Mapping[str, Any], find: Any, on: tuple[str, ...]) -> None:
+    def _uri(self, uri: str, method: str, state: str, at: _Place) -> None:
         path = ["params", "uri"]
         if uri.startswith(_WEB) and ".git" not in uri:
-            hint = "write https://host/owner/name.git/path/in/it"
-            self.findings.add(find(FAULT, "uri", f"a git address must hold .git: {uri}", path, on=on, hint=hint))
+            at.fault(
+                "uri", f"a git address must hold .git: {uri}", path, "write https://host/owner/name.git/path/in/it"
+            )
             return
         file = self._resolved(uri)
         if file is None:
@@ -287,105 +277,121 @@ class ScriptRules:
                 self.starts.append(file)
             return
         # What an install makes is not there yet; a condition may keep the step from running.
-        soft = method not in _STARTS or not file.parent.exists() or rendered["state"] == "maybe" or rendered["state"] == "no"
-        what = f"{method} names a script that does not exist: {uri}" + ("" if file.parent.exists() else " (nor does its folder, yet)")
-        self.findings.add(find(WARNING if soft else FAULT, "uri", what, path, on=on, hint=self._nearby(file)))
-
-    @staticmethod
-    def _nearby(file: Path) -> str | None:
-        try:
-            names = [entry.name for entry in file.parent.iterdir() if entry.suffix in (".js", ".json")]
-        except OSError:
-            return None
-        close = difflib.get_close_matches(file.name, names, 1, 0.6)
-        return f"did you mean '{close[0]}'?" if close else None
-
-    # ---- keys, jumps, events ------------------------------------------------------------------------------------------
-    @staticmethod
-    def _keys(raw: Mapping[str, Any], add: Any) -> None:
-        if isinstance(raw.get("on"), list):
-            add(WARNING, "step", "'on' stands beside 'params' and has no effect there", ["on"], hint="put it into 'params'")
-        for key in raw:
-            if key in _STEP_KEYS or "{{" in key:
-                continue
-            close = difflib.get_close_matches(key, ("method", "params", "when", "next", "returns", "notify"), 1, 0.75)
-            if close and close[0] not in raw:
-                add(WARNING, "step", f"'{key}' is no key of a step", [key], hint=f"did you mean '{close[0]}'?")
-
-    @staticmethod
-    def _targets(raw: Mapping[str, Any], action: str, lists: Mapping[str, Sequence[Any]], add: Any) -> None:
-        steps = lists[action]
-        if "next" in raw:
-            _target(raw["next"], steps, "next", ["next"], add, jump=False)
-        params = raw.get("params")
-        if raw.get("method") in ("jump", "goto") and isinstance(params, dict):
-            if params.get("index") is not None:
-                _target(params["index"], steps, raw["method"], ["params", "index"], add, jump=True)
-            elif params.get("id") is not None:
-                known = lists.get("run", steps)
-                _target(str(params["id"]), known, raw["method"], ["params", "id"], add, jump=False)
-        own = raw.get("id")
-        if isinstance(own, str) and [step.get("id") for step in steps if isinstance(step, dict)].count(own) > 1:
-            message = f"the id '{own}' stands at several steps: next takes the first, jump the last"
-            add(WARNING, "jump", message, ["id"])
-
-    @staticmethod
-    def _handlers(raw: Mapping[str, Any], keys: Sequence[str], add: Any) -> None:
-        params = raw.get("params")
-        on = params.get("on") if isinstance(params, dict) else None
-        if on is None:
-            return
-        if isinstance(on, dict):
-            add(FAULT, "event", "'on' must be a list of events, not one object", ["params", "on"], hint='write "on": [{…}]')
-            return
-        for i, item in enumerate(on if isinstance(on, list) else []):
-            trigger = item.get("trigger") if isinstance(item, dict) else None
-            if isinstance(trigger, str) and trigger not in keys and "{{" not in trigger:
-                add(FAULT, "event", f"there is no list of steps '{trigger}' to trigger", ["params", "on", i, "trigger"])
+        soft = method not in _STARTS or not file.parent.exists() or state in ("maybe", "no")
+        more = "" if file.parent.exists() else " (nor does its folder, yet)"
+        message = f"{method} names a script that does not exist: {uri}{more}"
+        self.findings.add(at.find(WARNING if soft else FAULT, "uri", message, path, hint=nearby(file)))
 
 
-def _target(target: Any, steps: Sequence[Any], what: str, path: Sequence[Any], add: Any, *, jump: bool) -> None:
-    """Judge where a step goes on."""
-    if target is None or target is wire.UNDEFINED or isinstance(target, bool):
+def nearby(file: Path) -> str | None:
+    """Return a hint to a script with a similar name beside a missing one."""
+    try:
+        names = [entry.name for entry in file.parent.iterdir() if entry.suffix in (".js", ".json")]
+    except OSError:
+        return None
+    close = difflib.get_close_matches(file.name, names, 1, 0.6)
+    return f"did you mean '{close[0]}'?" if close else None
+
+
+def _when(when: Mapping[str, Any] | None, rendered: Mapping[str, Any], at: _Place) -> None:
+    """Judge a condition (spec §2.4)."""
+    told = rendered["when"]
+    if told and told.get("promise"):
+        hint = "exists('path') answers at once; kernel.exists gives a Promise"
+        at.warning("when", f"{_shown(str(told['template']))} is a Promise, which is always true", ["when"], hint)
+    elif rendered["state"] == "throws":
+        at.fault("when", f"the condition {_shown(told['template'])} fails: {told['reason']}", ["when"])
+    if when is None or not when["text"].strip():
         return
-    if isinstance(target, str):
-        if "{{" in target:
-            return
-        ids = [str(step["id"]) for step in steps if isinstance(step, dict) and step.get("id") is not None]
-        if target in ids or any("{{" in name for name in ids):
-            return
-        if target.isdigit() and int(target) < len(steps) and (jump or what == "next"):
-            add(WARNING, "jump", f"{what} goes to the text '{target}': the step after it is then counted wrong", path, hint="write a number")
-            return
-        close = difflib.get_close_matches(target, ids, 1, 0.6)
-        hint = f"did you mean '{close[0]}'?" if close else ("the ids are: " + _named(ids) if ids else "no step has an id")
-        add(FAULT, "jump", f"{what} goes to '{target}', but there is no step with this id", path, hint=hint)
-    elif isinstance(target, (int, float)) and not 0 <= target < len(steps):
-        add(FAULT, "jump", f"{what} goes to step {target}, but the steps are 0 to {len(steps) - 1}", path)
+    text = _shown(when["text"])
+    if not when["template"]:
+        hint = f"write {{{{{text}}}}}"
+        at.warning("when", f"the condition is the text '{text}', which is always true", ["when"], hint)
+    elif not when["pure"] and rendered["state"] == "yes":
+        hint = "write one template with nothing around it: {{a && b}}"
+        at.warning("when", f"the condition '{text}' is a text around a template, which is always true", ["when"], hint)
 
 
-def _template(fault: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return level, code and message of a template that does not compile (spec §3.4)."""
+def _keys(raw: Mapping[str, Any], at: _Place) -> None:
+    """Judge the keys of a step (spec §2.1)."""
+    if isinstance(raw.get("on"), list):
+        at.warning("step", "'on' stands beside 'params' and has no effect there", ["on"], "put it into 'params'")
+    for key in raw:
+        if key in _STEP_KEYS or "{{" in key:
+            continue
+        close = difflib.get_close_matches(key, ("method", "params", "when", "next", "returns", "notify"), 1, 0.75)
+        if close and close[0] not in raw:
+            at.warning("step", f"'{key}' is no key of a step", [key], f"did you mean '{close[0]}'?")
+
+
+def _targets(raw: Mapping[str, Any], steps: Sequence[Any], jumps: Sequence[Any], at: _Place) -> None:
+    """Judge where a step goes on: ``next``, and the params of a jump, which looks in ``run`` (spec §2.5)."""
+    if "next" in raw:
+        _target(raw["next"], steps, "next", ["next"], at)
+    params = raw.get("params")
+    if raw.get("method") in ("jump", "goto") and isinstance(params, dict):
+        if params.get("index") is not None:
+            _target(params["index"], steps, raw["method"], ["params", "index"], at)
+        elif params.get("id") is not None:
+            _target(str(params["id"]), jumps, raw["method"], ["params", "id"], at)
+    own = raw.get("id")
+    if isinstance(own, str) and [step.get("id") for step in steps if isinstance(step, dict)].count(own) > 1:
+        at.warning("jump", f"the id '{own}' stands at several steps: next takes the first, jump the last", ["id"])
+
+
+def _target(target: Any, steps: Sequence[Any], what: str, path: Sequence[Any], at: _Place) -> None:
+    if isinstance(target, bool) or target is None or target is wire.UNDEFINED:
+        return
+    if isinstance(target, (int, float)):
+        if not 0 <= target < len(steps):
+            at.fault("jump", f"{what} goes to step {target}, but the steps are 0 to {len(steps) - 1}", path)
+        return
+    if not isinstance(target, str) or "{{" in target:
+        return
+    ids = [str(step["id"]) for step in steps if isinstance(step, dict) and step.get("id") is not None]
+    if target in ids or any("{{" in name for name in ids):
+        return
+    if target.isdecimal() and int(target) < len(steps):
+        message = f"{what} goes to the text '{target}': which step follows is then counted wrong"
+        at.warning("jump", message, path, "write a number")
+        return
+    close = difflib.get_close_matches(target, ids, 1, 0.6)
+    known = "the ids are: " + _named(ids) if ids else "no step has an id"
+    hint = f"did you mean '{close[0]}'?" if close else known
+    at.fault("jump", f"{what} goes to '{target}', but there is no step with this id", path, hint)
+
+
+def _handlers(raw: Mapping[str, Any], keys: Sequence[str], at: _Place) -> None:
+    """Judge the ``on`` list of a shell step (spec §4.2.7)."""
+    params = raw.get("params")
+    on = params.get("on") if isinstance(params, dict) else None
+    if isinstance(on, dict):
+        at.fault("event", "'on' must be a list of events, not one object", ["params", "on"], 'write "on": [{…}]')
+    for i, item in enumerate(on if isinstance(on, list) else []):
+        trigger = item.get("trigger") if isinstance(item, dict) else None
+        if isinstance(trigger, str) and trigger not in keys and "{{" not in trigger:
+            at.fault("event", f"there is no list of steps '{trigger}' to trigger", ["params", "on", i, "trigger"])
+
+
+def _template(fault: Mapping[str, Any]) -> tuple[str, str]:
+    """Return level and message of a template that does not compile (spec §3.4)."""
     text = _shown(fault["template"])
     beside = [str(key) for key in fault["siblings"]]
     kind = fault["kind"]
     if kind == "braces":
-        return WARNING, "template", f"triple braces do not protect inside a text: nothing in it is replaced: {text}"
+        return WARNING, f"triple braces do not protect inside a text: nothing in it is replaced: {text}"
     if kind == "mixed":
         level = WARNING if _GO_TEMPLATE.match(fault["template"]) else FAULT
         rest = f", and so do {_named(beside)}" if beside else ""
-        return level, "template", f"{text} does not compile ({fault['reason']}): it stays as it is{rest}"
+        return level, f"{text} does not compile ({fault['reason']}): it stays as it is{rest}"
     top = len(fault["path"]) == 1
     spread = f"; nothing beside it is replaced either: {_named(beside)}" if beside else ""
     if top:
         spread = "; the whole step stays as it is written"
     if kind == "spans":
-        return (
-            FAULT,
-            "template",
-            f"{text}: two templates that begin and end a text are read as one expression, which does not compile{spread}",
-        )
-    return FAULT, "template", f"{text} does not compile ({fault['reason']}){spread}"
+        message = "two templates that begin and end a text are one expression, which does not compile"
+        return FAULT, f"{text}: {message}{spread}"
+    return FAULT, f"{text} does not compile ({fault['reason']}){spread}"
 
 
 def _event(fault: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pinokiocloud.events import Event
 from pinokiocloud.prompts import PresetPrompter, Prompter, TerminalPrompter, UnattendedPrompter
 from pinokiocloud.script import wire
 from pinokiocloud.script.run import Run, RunResult
+from pinokiocloud.shell.text import strip_ansi
 
 __all__ = ["EXIT_CODES", "RunOptions", "run_script"]
 
@@ -61,7 +62,10 @@ class _Screen:
         data = event.data
         if event.kind == "stream":
             raw = data.get("raw", "") if isinstance(data, dict) else str(data)
-            self._out.write(str(raw) if self._colour else str(raw).replace("\r\n", "\n"))
+            self._out.write(str(raw) if self._colour else plain(str(raw)))
+        elif event.kind == "step":
+            last = int(data["total"]) - 1
+            self._line(f"── step {event.index} of {last} · {data['method']}", "1")
         elif event.kind == "notify":
             self._line(f"notice: {_text(data)}", "36")
         elif event.kind == "web.open":
@@ -91,6 +95,11 @@ class _Screen:
             self._line(result.message, colour)
 
 
+def plain(text: str) -> str:
+    """Return terminal text for a pipe or file: no colours, one line an update."""
+    return strip_ansi(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _text(data: Any) -> str:
     return str(data.get("html") or data.get("message") or data) if isinstance(data, dict) else str(data)
 
@@ -98,6 +107,38 @@ def _text(data: Any) -> str:
 def _prompter(options: RunOptions) -> Prompter:
     last: Prompter = UnattendedPrompter() if options.unattended or options.as_json else TerminalPrompter()
     return PresetPrompter(options.answers, last)
+
+
+class _Keyboard:
+    """Hands the lines that a person types to the shell that asked for input (``input: true``)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._shell: str | None = None
+        self._reading = False
+
+    def see(self, event: Event) -> None:
+        """Notice a shell that takes input."""
+        if event.kind != "shell" or not event.data["input"] or not sys.stdin.isatty():
+            return
+        self._shell = event.data["id"]
+        if not self._reading:
+            self._reading = True
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._typed)
+
+    def _typed(self) -> None:
+        line = sys.stdin.readline()
+        shell = self._engine.shell(self._shell or "")
+        if not line or shell is None or not shell.alive:
+            self.close()
+            return
+        shell.write(line)
+
+    def close(self) -> None:
+        """Let go of the keyboard."""
+        if self._reading:
+            self._reading = False
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
 
 
 async def _later(seconds: float, run: Run, reason: str) -> None:
@@ -120,10 +161,15 @@ async def _run(options: RunOptions) -> int:
     )
     async with engine:
         engine.callbacks.append(screen.show)
+        keyboard = _Keyboard(engine)
+        engine.callbacks.append(keyboard.see)
         run = await engine.start(
             options.script, args=options.args if options.has_args else wire.UNDEFINED, action=options.action
         )
-        result = await _watch(options, run, interrupted, screen)
+        try:
+            result = await _watch(options, run, interrupted, screen)
+        finally:
+            keyboard.close()
         engine.write_end(result)
     if options.as_json:
         sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")

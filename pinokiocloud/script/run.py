@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pinokiocloud.errors import HostError, PinokioError
+from pinokiocloud.errors import HostDiedError, HostError, PinokioError
 from pinokiocloud.script import wire
 
 __all__ = ["Call", "ResultOf", "Run", "RunRequest", "RunResult", "Services"]
@@ -185,6 +185,7 @@ class Run:
         self._ending: asyncio.Task[None] | None = None
         self._reason = "stopped"
         self.callbacks: list[Callable[[Any], None]] = []
+        self.keep = False  # treat it as a daemon, though its script does not say so
         self.prompter: Any = None  # who answers this run's questions; None for the engine's
 
     # ---- what others see ------------------------------------------------------------------------------------------
@@ -352,11 +353,21 @@ class Run:
         value = task.result()
         if isinstance(value, ResultOf):
             return {"from": value.run}
-        return {"value": wire.encode(wire.UNDEFINED if value is None else value)}
+        return {"value": wire.encode(wire.UNDEFINED if value is None else value), "detach": self.keep}
 
     # ---- the end ----------------------------------------------------------------------------------------------------
     async def _end(self, reply: dict[str, Any]) -> None:
         state = reply["state"]
+        if state == "stopped" and not self._stopping.is_set():
+            # the host that knew this run has ended meanwhile, by another run's fault or from outside
+            lost = HostDiedError(
+                "the script host was restarted while this step was going on",
+                script=self.path,
+                step=str(self.index),
+                hint="run the script again",
+            )
+            reply = {"state": "error", "error": lost.message, "detail": {**lost.to_dict(), "index": self.index}}
+            state = "error"
         if state == "stopped" or (self._stopping.is_set() and state in ("done", "daemon", "error")):
             await self._finish(RunResult(self._reason, local=self.local, script=self.path))
             return

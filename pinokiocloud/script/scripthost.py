@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptHost"]
 
-_NO_MACHINE = {
+_NO_MACHINE: dict[str, Any] = {
     "platform": "linux",
     "arch": "x64",
     "gpu": "none",

@@ -1,8 +1,8 @@
 """Looking for events in a shell's output (spec §4.2.7).
 
 The regular expressions are JavaScript's and are matched by the script host. So that a flood of output costs nothing,
-only text in which something can match is sent there: each expression tells a text that every match of it holds, and the two
-built-in error patterns are known.
+only text in which something can match is sent there: each expression tells a text that every match of it holds, and
+the two built-in error patterns are known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The base environment at ``HOME/bin/miniforge``: what ``conda activate base`` gives a script (spec §4.2.5, §5.9).
 
 It is a virtual environment of its own, so nothing that a script installs reaches the notebook kernel's Python. Its
-Python is 3.10 where uv finds or downloads it, since scripts and their wheels assume it, else the nearest that the machine has.
+Python is 3.10 where uv finds or downloads it, since scripts and their wheels assume it, else the nearest that the
+machine has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """``conda`` for scripts: creates and fills environments with micromamba (spec §4.2.5; architecture §3).
 
 Run as a file of its own, by scripts' shells; it imports nothing of the package. micromamba is fetched once, when a
-command first needs it, and checked against a pinned checksum. Where it cannot be had, an environment that asks for Python alone is made by uv.
+command first needs it, and checked against a pinned checksum. Where it cannot be had, an environment that asks for
+Python alone is made by uv.
 """
 
 from __future__ import annotations

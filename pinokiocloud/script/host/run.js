@@ -368,7 +368,7 @@ class Run {
 
   async end (result) {
     if (this.pure) await this.reload() // the others were loaded anew for this very step
-    const daemon = Boolean((this.self || {}).daemon)
+    const daemon = Boolean((this.self || {}).daemon) || Boolean(this.detached)
     if (!daemon) this.emit('event', 'stop', undefined)
     return { state: daemon ? 'daemon' : 'done', trace: this.tracing ? wire.trace(this.engine.memory.local[this.id]) : undefined, local: wire.encode(this.engine.memory.local[this.id]), global: wire.encode(this.engine.memory.global[this.id]) }
   }

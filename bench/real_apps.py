@@ -1,12 +1,13 @@
 """Runs real Pinokio apps end to end and prints a Markdown table: install, start, open, stop.
 
-Each app gets a home folder of its own. It is cloned from a folder of git mirrors (``<owner>/<name>.git``), installed and
-started by ``pinokiocloud run``; its address is opened; then Ctrl-C, after which nothing of it may be left.
+Each app gets a home folder of its own. It is cloned from a folder of git mirrors (``<owner>/<name>.git``), installed
+and started by ``pinokiocloud run``; its address is opened; then Ctrl-C, after which nothing of it may be left.
 
     python bench/real_apps.py --mirrors /work/corpus/mirrors            # all
     python bench/real_apps.py --mirrors … --only searxng --keep         # one, its home is kept
 
-Apps that listen on all interfaces are started in a private network namespace (needs root): nothing outside reaches them.
+Apps that listen on all interfaces are started in a private network namespace (needs root): nothing outside reaches
+them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _NAMESPACE = (
     'ip link set v0 up; ip link set v1 up; exec "$@"'
 )
 _TRIVIAL = 'module.exports = {run: [{method: "shell.run", params: {message: %s}}]}\n'
+_PASS = '{event: "/error:/i", break: false}, {event: "/errno /i", break: false}, '
 _PROBE = """import sys, urllib.request as r
 with r.urlopen(sys.argv[1], timeout=60) as a: sys.stdout.buffer.write(b"%d " % a.status + a.read(65536))
 """
@@ -55,7 +57,9 @@ class App:
         warm: a command that fills the home's caches before, for what is fetched at the start.
         env: lines for the home's ENVIRONMENT file.
         fails: text that the output of an expected failure holds; empty when it has to work.
-        title: text of the page's title.
+        title: text that the page's title holds.
+        offline: the start prints ``ERROR:`` where the internet cannot be reached, which ends it, as in the original;
+            then it is tried with ``break: false`` for the two built-in error words, as authors write it.
     """
 
     repo: str
@@ -67,6 +71,7 @@ class App:
     env: Mapping[str, str] = field(default_factory=dict)
     fails: str = ""
     title: str = ""
+    offline: bool = False
 
     @property
     def name(self) -> str:
@@ -77,9 +82,16 @@ class App:
 APPS = (
     App("PierrunoYT/Youtube2MP3-Pinokio"),
     App("6Morpheus6/Ollama-Studio"),
-    App("cocktailpeanut/searxng.pinokio", title="SearXNG"),
+    App("cocktailpeanut/searxng.pinokio", title="SearXNG", offline=True),
     App("pinokiofactory/sillytavern", title="SillyTavern"),
-    App("PierrunoYT/LFM2.5-350M-Pinokio", install=None, private=True, warm="npx --yes serve --version"),
+    App(
+        "PierrunoYT/LFM2.5-350M-Pinokio",
+        install=None,
+        private=True,
+        warm="npx --yes serve --version",
+        env={"npm_config_prefer_offline": "true"},
+        title="LFM2.5",
+    ),
     App(
         "lordstryfe/drivebay-pinokio",
         answers=('{"style": "static", "port": "42013"}',),
@@ -281,9 +293,7 @@ def _end_record(trace: Path) -> dict[str, object]:
 def _run_start(app: App, row: Row, script: Path, home: Path, env: Mapping[str, str], folder: Path) -> None:
     trace = folder / "start.trace"
     begun = time.monotonic()
-    daemon = _Daemon(
-        _command(script, home, "--trace", str(trace)), env, folder / "start.log", private=app.private
-    )
+    daemon = _Daemon(_command(script, home, "--trace", str(trace)), env, folder / "start.log", private=app.private)
     namespace = daemon.process.pid if app.private else None
     url = daemon.address(180)
     if url is None:
@@ -345,7 +355,12 @@ def run_app(app: App, mirrors: Path, homes: Path, extra: Mapping[str, str], *, k
     if app.install is not None:
         _run_install(app, row, place / app.install, home, env, folder)
     if app.start is not None and not row.faults:
-        _run_start(app, row, place / app.start, home, env, folder)
+        start = place / app.start
+        if app.offline:
+            text = start.read_text()
+            start = start.with_name("start-offline.js")
+            start.write_text(text.replace("on: [{", f"on: [{_PASS}{{", 1))
+        _run_start(app, row, start, home, env, folder)
     if not keep and not row.faults:
         shutil.rmtree(folder, ignore_errors=True)
     return row

@@ -20,7 +20,7 @@ from pinokiocloud.home.dotenv import parse, read
 from pinokiocloud.script import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pinokiocloud.platforms.machine import Machine
 
@@ -106,6 +106,23 @@ async def check_app(
         return await _Check(given, look, machines).run()
 
 
+@dataclass(frozen=True)
+class _State:
+    """A state of an app in which its menu is looked at.
+
+    Parameters:
+        name: what reports call it.
+        installed: whether every file that the menu asks for is taken to be there.
+        running: a script that runs.
+        up: whether that script has set its variables.
+    """
+
+    name: str
+    installed: bool = True
+    running: Path | None = None
+    up: bool = False
+
+
 class _Check:
     """The check of one app.
 
@@ -125,11 +142,13 @@ class _Check:
         self.done: set[Path] = set()
         self.locals: dict[Path, dict[str, Any]] = {}
         self.daemons: set[Path] = set()
-        self.env = look.environment()
+        self.counts: dict[str, int] = {}
 
     async def run(self) -> CheckResult:
         """Check everything."""
         given = self.result.path
+        machines = {name: machine.variables() for name, machine in self.machines.items()}
+        await self.look.prepare("inspect.machines", machines=machines, env=self.look.environment())
         if given.is_file() and given.name != "pinokio.js":
             self.linked.add(given)
             await self._scripts({given})
@@ -151,12 +170,9 @@ class _Check:
         for folder in {self.app, root}:
             self._metadata(folder)
             self._environment(folder)
-        if launcher is not None:
-            found |= await self._menus(launcher, root)
         await self._scripts(found)
         if launcher is not None:
-            # with the scripts known, the menu can be seen while each of them runs, which may lead to more
-            await self._scripts(await self._running_menus(launcher, root))
+            await self._all_menus(launcher, root)
 
     # ---- scripts ----------------------------------------------------------------------------------------------
     async def _scripts(self, found: Iterable[Path]) -> None:
@@ -172,12 +188,7 @@ class _Check:
             self.done.add(file)
             rules = ScriptRules(file, names, self.look.home, self.findings)
             try:
-                told = await self.look.call(
-                    "inspect.script",
-                    path=str(file),
-                    machines={name: machine.variables() for name, machine in self.machines.items()},
-                    env=self.env,
-                )
+                told = await self.look.call("inspect.script", path=str(file))
             except HostError as error:
                 self._host(file, error)
                 continue
@@ -208,47 +219,37 @@ class _Check:
         self.findings.add(Finding(FAULT, "host", what, str(file), hint=error.hint))
 
     # ---- menus ------------------------------------------------------------------------------------------------
-    async def _menu(
-        self,
-        launcher: Path,
-        root: Path,
-        state: str,
-        names: Iterable[str],
-        running: Path | None = None,
-        *,
-        up: bool = True,
-    ) -> tuple[set[Path], int | None]:
-        """Evaluate the menu in a state; return the scripts that it leads to, and its length on the first machine."""
+    async def _menus(self, launcher: Path, root: Path, states: Sequence[_State]) -> set[Path]:
+        """Evaluate the menu in states; return the scripts that it leads to."""
+        body = [
+            {
+                "state": state.name,
+                "installed": state.installed,
+                "running": [str(state.running)] if state.running else [],
+                "local": wire.encode(
+                    {str(state.running): self.locals.get(state.running, {})} if state.running and state.up else {}
+                ),
+            }
+            for state in states
+        ]
+        try:
+            menus = await self.look.call("inspect.states", app=str(self.app), states=body)
+        except HostError as error:
+            self._host(launcher, error)
+            return set()
         scripts: set[Path] = set()
-        count: int | None = None
-        for name in names:
-            try:
-                told = await self.look.call(
-                    "inspect.state",
-                    app=str(self.app),
-                    machine=self.machines[name].variables(),
-                    env=self.env,
-                    installed=state != "fresh",
-                    running=[str(running)] if running else [],
-                    local={str(running): wire.encode(self.locals.get(running, {}))} if running and up else {},
-                )
-            except HostError as error:
-                self._host(launcher, error)
-                break
+        for told in menus:
             if not told["ok"]:
-                self._menu_fault(told, name, state)
-                if told["kind"] == "load":
-                    break
+                self._menu_fault(told)
                 continue
-            items = menu_items(wire.decode(told["menu"]), root)
-            if name == _FIRST:
-                count = len([item for item in flat(items) if not item.items])
-            for item in flat(items):
-                if item.script is not None and self._href(item, told, name, state):
-                    scripts.add(item.script)
-        return scripts, count
+            items = flat(menu_items(wire.decode(told["menu"]), root))
+            if _FIRST in told["machines"]:
+                count = len([item for item in items if not item.items])
+                self.counts.update(dict.fromkeys(told["states"], count))
+            scripts |= {item.script for item in items if item.script is not None and self._href(item, told)}
+        return scripts
 
-    def _menu_fault(self, told: Mapping[str, Any], machine: str, state: str) -> None:
+    def _menu_fault(self, told: Mapping[str, Any]) -> None:
         fault = told["fault"]
         blame = fault.get("blame")
         if blame == "assumed":
@@ -267,52 +268,46 @@ class _Check:
             message = f"the menu throws without {need}: {fault['reason']}"
         elif told["kind"] != "load":
             hint = "the app then has no menu"
-        line = fault.get("line")
         file = str(fault.get("file") or told["launcher"])
-        self.findings.add(Finding(level, code, message, file, line, machines=(machine,), states=(state,), hint=hint))
+        machines, states = tuple(told["machines"]), tuple(told["states"])
+        self.findings.add(Finding(level, code, message, file, fault.get("line"), None, None, machines, states, hint))
 
-    def _href(self, item: MenuItem, told: Mapping[str, Any], machine: str, state: str) -> bool:
+    def _href(self, item: MenuItem, told: Mapping[str, Any]) -> bool:
         """Judge where a menu item leads; return whether a script is there."""
         script = item.script
         assert script is not None
         if script.is_file():
-            self.linked.add(script)
+            if not item.extra.get("fs"):  # else it is shown as a file, not run
+                self.linked.add(script)
             return True
         if item.extra.get("fs"):
-            return False  # shown as a file, not run
+            return False
         # what an install makes is not there yet
         level = FAULT if script.parent.is_dir() else WARNING
         message = f"the menu item '{item.text}' leads to a script that does not exist: {item.href}"
-        line = told["lines"].get(item.href)
-        file = str(told["launcher"])
-        self.findings.add(
-            Finding(level, "href", message, file, line, machines=(machine,), states=(state,), hint=nearby(script))
-        )
+        machines, states = tuple(told["machines"]), tuple(told["states"])
+        line, file = told["lines"].get(item.href), str(told["launcher"])
+        self.findings.add(Finding(level, "href", message, file, line, None, None, machines, states, nearby(script)))
         return False
 
-    async def _menus(self, launcher: Path, root: Path) -> set[Path]:
-        """Evaluate the menu of a new and of an installed app."""
-        found: set[Path] = set()
-        for state in ("fresh", "installed"):
-            scripts, self.result.menu[state] = await self._menu(launcher, root, state, self.machines)
-            found |= scripts
-        return found
-
-    async def _running_menus(self, launcher: Path, root: Path) -> set[Path]:
-        """Evaluate the menu while each script runs: just begun, and with its variables set."""
-        found: set[Path] = set()
-        self.result.menu["running"] = None
-        if self.result.menu["installed"] is None and any(f.code in ("syntax", "host") for f in self.findings.result()):
-            return found
+    async def _all_menus(self, launcher: Path, root: Path) -> None:
+        """Evaluate the menu of a new and an installed app, then with each script running."""
+        found = await self._menus(launcher, root, [_State("fresh", installed=False), _State("installed")])
+        await self._scripts(found)
+        tried: set[Path] = set()
+        while self.done - tried:
+            states = []
+            for script in sorted(self.done - tried):
+                states.append(_State(f"{script.name} starting", running=script))
+                states.append(_State(f"{script.name} running", running=script, up=True))
+            tried |= self.done
+            await self._scripts(await self._menus(launcher, root, states))
         shown = self._shown()
-        for script in sorted(self.done):
-            for up in (False, True):
-                state = f"{script.name} {'running' if up else 'starting'}"
-                scripts, count = await self._menu(launcher, root, state, self.machines, script, up=up)
-                found |= scripts
-                if up and script == shown:
-                    self.result.menu["running"] = count
-        return found
+        self.result.menu = {
+            "fresh": self.counts.get("fresh"),
+            "installed": self.counts.get("installed"),
+            "running": self.counts.get(f"{shown.name} running") if shown else None,
+        }
 
     def _shown(self) -> Path | None:
         """Return the script whose running the report's menu count speaks of: the one that stays up."""

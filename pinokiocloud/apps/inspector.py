@@ -89,6 +89,7 @@ class Inspector:
         self._machine = machine
         self._read = [folder, *read]
         self._process: HostProcess | None = None
+        self._prepared: dict[str, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Inspector:
         """Start the process.
@@ -140,6 +141,8 @@ class Inspector:
                 remotes=remotes(self.home.api),
             )
             await process.call("inspect.open")
+            for op, body in self._prepared.items():
+                await process.call(op, **body)
         except BaseException:
             await process.close()
             raise
@@ -151,6 +154,11 @@ class Inspector:
         if self._process is not None:
             await self._process.close()
             self._process = None
+
+    async def prepare(self, op: str, **body: Any) -> None:
+        """Call an operation now, and again whenever the process is started again."""
+        self._prepared[op] = body
+        await self.call(op, **body)
 
     async def call(self, op: str, **body: Any) -> Any:
         """Call an operation of ``inspect.js``; a process that an earlier script ended is started again.

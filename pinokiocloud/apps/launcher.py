@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinokiocloud.apps.inspector import Inspector, app_folder, home_at
 from pinokiocloud.errors import ScriptLoadError, ScriptNotFoundError
+from pinokiocloud.home.uri import resolve
 from pinokiocloud.script import wire
 
-__all__ = ["Script", "find_launcher", "load_error", "load_script"]
+if TYPE_CHECKING:
+    from pinokiocloud.home import Home
+
+__all__ = ["Script", "find_launcher", "load_error", "load_script", "script_path"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ def find_launcher(app: str | os.PathLike[str]) -> Path | None:
     """
     root = Path(app)
     return next((file for file in (root / "pinokio.js", root / "pinokio" / "pinokio.js") if file.is_file()), None)
+
+
+def script_path(uri: str, home: Home) -> Path:
+    """Return the path of a script as people name it: from here, else from ``HOME/api`` (spec §2.2).
+
+    Parameters:
+        uri: a path, ``~/…`` (below the home), or a git address of an installed app.
+        home: the home folder.
+
+    Raises:
+        UsageError: a git address that is none.
+        ScriptNotFoundError: the repository is not installed.
+    """
+    if uri.startswith(("http://", "https://", "~/")) or os.path.isabs(uri):  # noqa: PTH117 - a text that may be a URI
+        return Path(os.path.normpath(resolve(uri, None, home)))
+    here = Path.cwd() / uri
+    return Path(os.path.normpath(here if here.exists() else home.api / uri))
 
 
 def load_error(file: str | os.PathLike[str], fault: dict[str, Any], what: str = "cannot be loaded") -> ScriptLoadError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pinokiocloud.script.wire import UNDEFINED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -37,8 +39,6 @@ NEEDS: Mapping[str, Sequence[Sequence[str]]] = {
     "tab.open": _URI,
     "uri.open": _URI,
     "exec": (("message",),),
-    "shell.enter": (("message",),),
-    "shell.write": (("message",),),
     "hf.download": (("_",),),
     "hf.upload": (("_",),),
     "gradio.predict": (("uri",), ("path",)),
@@ -61,10 +61,15 @@ def missing(method: str, params: object) -> str | None:
     needs = NEEDS.get(method)
     if needs is None:
         return None
-    if params is None:
+    if params is None or params is UNDEFINED:
         names = ", ".join("/".join(one) for one in needs)
         return f"'params' ({names})" if names else "'params'"
     if not isinstance(params, dict):
         return None
-    lacking = [one for one in needs if not any(params.get(name) not in (None, "") for name in one)]
+    lacking = [one for one in needs if not any(_given(params.get(name), name) for name in one)]
     return " and ".join(" or ".join(f"'{name}'" for name in one) for one in lacking) or None
+
+
+def _given(value: object, name: str) -> bool:
+    """Tell whether a parameter is there; only what is typed may be empty."""
+    return value is not None and value is not UNDEFINED and (value != "" or name in {"message", "text"})

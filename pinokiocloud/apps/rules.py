@@ -188,8 +188,10 @@ class ScriptRules:
             for failed in rendered["failed"]:
                 if "does not compile" in failed["reason"]:
                     continue  # said above, with its place
-                message = f"{_shown(failed['template'])} stays as it is: {failed['reason']}"
-                here.warning("template", message, _path_of(raw, failed["template"]))
+                path = _path_of(raw, failed["template"])
+                if path[:2] == ("params", "on") and path[3:4] in (("return",), ("notify",)):
+                    continue  # rendered later, when the event is there (spec §3.1)
+                here.warning("template", f"{_shown(failed['template'])} stays as it is: {failed['reason']}", path)
             self._method(raw, wire.decode(rendered["step"]), rendered, here)
         _keys(raw, at)
         _targets(raw, lists[action], lists.get("run", lists[action]), at)
@@ -234,7 +236,7 @@ class ScriptRules:
         self, raw: Mapping[str, Any], step: Mapping[str, Any], method: str, rendered: Mapping[str, Any], at: _Place
     ) -> None:
         written, params = raw.get("params"), step.get("params")
-        lacking = missing(method, None if written is wire.UNDEFINED else written)
+        lacking = missing(method, written)
         if lacking:
             at.fault("params", f"{method} needs {lacking}", ["params"])
             return

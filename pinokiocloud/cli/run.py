@@ -167,7 +167,7 @@ async def _run(options: RunOptions) -> int:
             options.script, args=options.args if options.has_args else wire.UNDEFINED, action=options.action
         )
         try:
-            result = await _watch(options, run, interrupted, screen)
+            result = await _watch(options, engine, run, interrupted, screen)
         finally:
             keyboard.close()
         engine.write_end(result)
@@ -178,7 +178,9 @@ async def _run(options: RunOptions) -> int:
     return EXIT_CODES[result.status]
 
 
-async def _watch(options: RunOptions, run: Run, interrupted: asyncio.Event, screen: _Screen) -> RunResult:
+async def _watch(
+    options: RunOptions, engine: Engine, run: Run, interrupted: asyncio.Event, screen: _Screen
+) -> RunResult:
     """Wait for the end, a limit, or Ctrl-C."""
     timers = []
     if options.timeout is not None:
@@ -193,6 +195,7 @@ async def _watch(options: RunOptions, run: Run, interrupted: asyncio.Event, scre
             await run.stop()
         result = await steps
         if result.status == "daemon":
+            engine.write_end(result)  # its steps are done: who reads the trace need not wait for its stop
             result = await _stay(options, run, stop, result)
     finally:
         stop.cancel()
@@ -203,11 +206,9 @@ async def _watch(options: RunOptions, run: Run, interrupted: asyncio.Event, scre
 
 
 async def _stay(options: RunOptions, run: Run, stop: asyncio.Future[Any], result: RunResult) -> RunResult:
-    """Keep a daemon up until Ctrl-C, its stop, or ``--detach-after``; its end is not a failure."""
+    """Keep a daemon up until Ctrl-C, its stop, or a time limit; its end is not a failure."""
     over = asyncio.ensure_future(run.wait_finished())
     await asyncio.wait({over, stop}, timeout=options.detach_after, return_when=asyncio.FIRST_COMPLETED)
-    if over.done() and over.result().status == "timeout":
-        return over.result()
     if run.result is not None and isinstance(run.local, dict):
         result = replace(result, local=run.local)
     await run.stop()

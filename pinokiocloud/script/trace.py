@@ -40,7 +40,8 @@ class TraceFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[str] = path.open("w", encoding="utf-8", buffering=1)  # readers follow it line by line
+        self._ended = False
         self._held: dict[int, dict[str, Any]] = {}
         self._next = 0
 
@@ -59,14 +60,16 @@ class TraceFile:
         self._write(record)
 
     def end(self, status: str, error: Any, local: Any, detail: Any) -> None:
-        """Write the last record; steps that never ended leave gaps before it."""
+        """Write the last record; steps that never ended leave gaps before it. What comes later is left out."""
         for number in sorted(self._held):
             self._write(self._held[number])
         self._held.clear()
         self._write({"type": "end", "status": status, "error": error, "local": local, "detail": detail})
-        self._file.flush()
+        self._ended = True
 
     def _write(self, record: dict[str, Any]) -> None:
+        if self._ended:
+            return
         self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def close(self) -> None:

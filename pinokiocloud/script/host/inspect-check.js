@@ -22,7 +22,7 @@ function placeOf (error, fallback) {
   const head = /^((?:\/|file:).*?):(\d+)$/.exec(lines[0])
   if (error instanceof SyntaxError && head) return { file: head[1].replace(/^file:\/\//, ''), line: Number(head[2]) }
   for (const text of lines) {
-    const m = /\(?((?:\/|file:\/\/)[^()]*?):(\d+):(\d+)\)?$/.exec(text)
+    const m = /(?:\(|at (?:async )?)((?:\/|file:\/\/)[^()]*?):(\d+):(\d+)\)?$/.exec(text)
     if (!m) continue
     const file = m[1].replace(/^file:\/\//, '')
     if (path.dirname(file) === __dirname || file.startsWith(path.join(__dirname, 'node_modules'))) continue
@@ -105,7 +105,10 @@ function scan (root) {
       // what does not even hold the word is no script; only the rest is worth a syntax tree
       let text = ''
       try { text = fs.readFileSync(file, 'utf8') } catch (e) { continue }
-      if (text.includes('run') && text.includes('method') && sourceOf(file).looksRunnable()) scripts.push(file)
+      if (!text.includes('run') || !text.includes('method')) continue
+      const source = sourceOf(file)
+      // a broken file beside the launcher is a script that cannot be loaded; deeper down it may be anything
+      if (source.looksRunnable() || (depth === 0 && source.broken)) scripts.push(file)
     }
   }
   walk(root, 0)
@@ -113,16 +116,21 @@ function scan (root) {
 }
 
 // ---- menus ---------------------------------------------------------------------------------------------------------
-/** The evaluated menu of an app in a world (spec §5.3). */
-async function menuIn (engine, app, world) {
-  world.blind = true // the launcher itself must really be there
-  const { found } = await world.within(async () => ({ found: world.sim.launcher(app) }))
-  world.blind = false
-  const meta = metadata(engine, app, found)
-  if (!found) return { ok: true, launcher: null, root: app, meta: wire.encode(meta), menu: [], notes: [], lines: {} }
-  const out = { launcher: found.file, root: found.root, meta: {}, menu: [], notes: world.notes }
+/**
+ * The evaluated menu of an app in a world (spec §5.3).
+ * @param {object} [loaded]  the launcher as it was loaded for this world before; {} to have it kept
+ */
+async function menuIn (engine, app, world, loaded = {}) {
+  if (loaded.found === undefined) {
+    world.blind = true // the launcher itself must really be there
+    loaded.found = (await world.within(async () => ({ found: world.sim.launcher(app) }))).found
+    world.blind = false
+    loaded.meta = wire.encode(metadata(engine, app, loaded.found))
+  }
+  const { found, meta } = loaded
+  if (!found) return { ok: true, launcher: null, root: app, meta, menu: [], notes: [], lines: {}, declared: 'none' }
+  const out = { launcher: found.file, root: found.root, meta, menu: [], notes: world.notes }
   if (found.value === null) return { ...out, ok: false, fault: loadFault(engine, found.file), kind: 'load' }
-  out.meta = wire.encode(meta)
   let { menu } = found.value
   out.declared = menu === undefined ? 'none' : Array.isArray(menu) ? 'array' : typeof menu
   try {
@@ -142,10 +150,38 @@ async function menuIn (engine, app, world) {
     return { ...out, ok: false, kind: 'throws', fault: describe(e, found.file, world) }
   }
   const list = Array.isArray(menu) ? menu : []
-  const lines = {}
-  const collect = (items) => { for (const item of items) if (item && typeof item === 'object') { if (typeof item.href === 'string') { const line = sourceOf(found.file).lineOfProperty('href', item.href); if (line !== undefined) lines[item.href] = line } if (Array.isArray(item.menu)) collect(item.menu) } }
-  collect(list)
-  return { ...out, ok: true, menu: wire.encode(list), lines }
+  return { ...out, ok: true, menu: wire.encode(list), lines: linesOfItems(found.file, list) }
+}
+
+function linesOfItems (file, items, out = {}) {
+  for (const item of items) {
+    if (!item || typeof item !== 'object') continue
+    if (typeof item.href === 'string') { const line = sourceOf(file).lineOfProperty('href', item.href); if (line !== undefined) out[item.href] = line }
+    if (Array.isArray(item.menu)) linesOfItems(file, item.menu, out)
+  }
+  return out
+}
+
+/**
+ * The menu in made-up states, on every machine; equal outcomes are one.
+ * @returns {object[]} menus with `machines` and `states`
+ */
+async function menusIn (engine, app, worlds, states) {
+  const out = new Map()
+  for (const [name, world] of Object.entries(worlds)) {
+    const loaded = {}
+    for (const { state, installed, running, local } of states) {
+      world.state({ running, local: wire.decode(local), installed: installed ? app : null, hidden: installed ? null : hiddenBelow(app) })
+      const told = await menuIn(engine, app, world, loaded)
+      const key = JSON.stringify(told)
+      if (!out.has(key)) out.set(key, { ...told, machines: [], states: [] })
+      const same = out.get(key)
+      if (!same.machines.includes(name)) same.machines.push(name)
+      if (!same.states.includes(state)) same.states.push(state)
+    }
+    world.state({})
+  }
+  return [...out.values()]
 }
 
 /** Title, icon … of an app: pinokio.js < pinokio_meta.json < pinokio.json (spec §5.2). */
@@ -223,10 +259,17 @@ function symbolicKernel (world, u) {
   return kernel
 }
 
+/** The environment with the variables that a page asks for before the script runs, `env` or `pre` (spec §5.6), unknown. */
+function askedEnvironment (env, body, reads) {
+  const asked = [body.env, body.pre].filter(Array.isArray).flat().map(item => item && (item.key || item.env)).filter(key => typeof key === 'string' && !(key in env))
+  return asked.length ? { ...env, ...Object.fromEntries(asked.map(key => [key, unknown({ env: key }, reads)])) } : env
+}
+
 /** Renders one step for one machine: whether it runs there, and what of it cannot be rendered. */
 function renderStep (engine, world, at, raw) {
   const reads = new Reads()
-  const renderer = new SymbolicRenderer(stepScope(engine, world, at, reads), reads)
+  const env = askedEnvironment(at.env, at.self || {}, reads)
+  const renderer = new SymbolicRenderer(stepScope(engine, world, { ...at, env }, reads), reads)
   const out = { state: 'yes', step: raw, when: null, failed: [] }
   try { out.step = renderer.render(raw) } catch (e) { return { ...out, state: 'broken' } }
   if ('when' in raw) {
@@ -360,4 +403,4 @@ function eventFault (item) {
   try { return compile(event) === null ? { kind: 'form', text: event } : null } catch (e) { return { kind: 'regex', text: event, reason: e.message } }
 }
 
-module.exports = { checkScript, menuIn, scan, hiddenBelow, stepsOn, locate, stepScope, describe, loadFault, eventFault, symbolicKernel }
+module.exports = { checkScript, menuIn, menusIn, scan, stepsOn, locate, stepScope, describe, loadFault, eventFault, symbolicKernel }

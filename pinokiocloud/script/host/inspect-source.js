@@ -37,6 +37,7 @@ function keyOf (property) {
 class Source {
   constructor (file) {
     this.file = file
+    this.broken = false
     this.roots = []
     this.objects = []
     this.texts = new Map()
@@ -46,7 +47,7 @@ class Source {
     if (text.length > LARGEST) return
     if (path.extname(file).toLowerCase() === '.json') {
       let tree
-      try { tree = acorn.parseExpressionAt(text, 0, OPTIONS) } catch (e) { return }
+      try { tree = acorn.parseExpressionAt(text, 0, OPTIONS) } catch (e) { this.broken = true; return }
       this.roots = [tree]
       this.collect(tree)
       return
@@ -54,6 +55,7 @@ class Source {
     for (const sourceType of ['script', 'module']) {
       try { this.collect(acorn.parse(text, { ...OPTIONS, sourceType })); return } catch (e) { /* the loader says what is wrong */ }
     }
+    this.broken = true
   }
 
   collect (tree) {

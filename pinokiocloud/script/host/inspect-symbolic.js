@@ -67,7 +67,7 @@ function watched (value, reads) {
 }
 
 // The variables that hold what scripts put there; the others are modules and facts about the machine.
-const OWN = new Set(['input', 'args', 'local', 'global'])
+const OWN = new Set(['input', 'args', 'local', 'global', 'env', 'envs'])
 
 /** The scope of an expression: known and unknown variables. Other names are looked up globally, as in the reference. */
 function scopeOf (values, reads) {

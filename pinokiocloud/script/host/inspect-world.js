@@ -15,7 +15,7 @@ const SLOW = 5000 // ms that a menu or a script's function may take
 // What scripts expect of the environment of a system that this process does not run on.
 const ENVIRONMENTS = {
   win32: {
-    HOME: undefined, USERPROFILE: 'C:\\Users\\user', HOMEDRIVE: 'C:', HOMEPATH: '\\Users\\user', APPDATA: 'C:\\Users\\user\\AppData\\Roaming',
+    HOME: 'C:\\Users\\user', USERPROFILE: 'C:\\Users\\user', HOMEDRIVE: 'C:', HOMEPATH: '\\Users\\user', APPDATA: 'C:\\Users\\user\\AppData\\Roaming',
     LOCALAPPDATA: 'C:\\Users\\user\\AppData\\Local', ProgramFiles: 'C:\\Program Files', SystemRoot: 'C:\\Windows', USERNAME: 'user', COMSPEC: 'C:\\Windows\\system32\\cmd.exe'
   },
   darwin: { HOME: '/Users/user', USER: 'user', SHELL: '/bin/zsh' }
@@ -29,20 +29,17 @@ class World {
   /**
    * @param {object} engine  the host's engine
    * @param {object} options
-   *   machine: values as Python gives them; envs: variables; running: script paths; local: local variables by script path;
-   *   installed: folder whose files are all taken to exist; hidden: (file) => boolean, what is taken to be absent
+   *   machine: values as Python gives them; envs: variables; offline: whether connections are refused
    */
-  constructor (engine, { machine, envs, running = [], local = {}, installed = null, hidden = null, port = FIRST_PORT, offline = true }) {
+  constructor (engine, { machine, envs, port = FIRST_PORT, offline = true }) {
     const sim = this.sim = Object.create(engine)
     this.machine = machine
-    this.installed = installed
-    this.hidden = hidden
     this.offline = offline
     this.port = port
-    this.notes = []
-    sim.runs = new Map(running.map(id => [id, { id, path: id }]))
-    sim.memory = { local: { ...local }, global: {}, args: {}, input: {}, rpc: {} }
-    sim.readiness = new Map(running.map(id => [id, 'ready']))
+    this.assumed = false // whether a file was taken to exist that does not
+    this.blind = false
+    sim.memory = { local: {}, global: {}, args: {}, input: {}, rpc: {} }
+    this.state({})
     sim.ask = (what, body) => this.answer(what, body)
     this.foreign = machine.platform !== process.platform
     this.environment = this.foreign ? { ...envs, ...ENVIRONMENTS[machine.platform] } : envs
@@ -61,6 +58,22 @@ class World {
     Object.defineProperty(kernel, 'info', { get: () => this.info(engine.home) })
     this.kernel = kernel
     this.os = Object.assign(Object.create(os), { platform: () => machine.platform, arch: () => machine.arch })
+  }
+
+  /**
+   * Puts the app into a state.
+   * @param {object} state  running: script paths; local: local variables by script path; installed: folder whose files are
+   *   all taken to exist; hidden: (file) => boolean, what is taken to be absent
+   */
+  state ({ running = [], local = {}, installed = null, hidden = null }) {
+    const { sim } = this
+    sim.runs = new Map(running.map(id => [id, { id, path: id }]))
+    sim.readiness = new Map(running.map(id => [id, 'ready']))
+    sim.memory.local = { ...local }
+    this.installed = installed
+    this.hidden = hidden
+    this.notes = []
+    return this
   }
 
   note (kind, what) { this.notes.push({ kind, what: String(what) }) }
@@ -113,7 +126,7 @@ class World {
       os.platform = () => this.machine.platform
       os.arch = () => this.machine.arch
       os.type = () => ({ win32: 'Windows_NT', darwin: 'Darwin', linux: 'Linux' })[this.machine.platform]
-      for (const [key, value] of Object.entries(ENVIRONMENTS[this.machine.platform] || {})) if (value === undefined) delete process.env[key]; else process.env[key] = value
+      for (const [key, value] of Object.entries(ENVIRONMENTS[this.machine.platform] || {})) process.env[key] = value
     }
     let timer
     const late = new Promise((_, reject) => { timer = setTimeout(() => reject(Object.assign(new Error(`it gives no answer within ${SLOW / 1000} s`), { code: 'LATE' })), SLOW) })

@@ -6,15 +6,22 @@ const wire = require('./wire')
 const path = require('path')
 const variables = require('./variables')
 const { World, tame } = require('./inspect-world')
-const { checkScript, menuIn, scan, hiddenBelow, stepsOn, describe, loadFault } = require('./inspect-check')
+const { checkScript, menuIn, menusIn, scan, stepsOn, describe, loadFault } = require('./inspect-check')
 const { Renderer } = require('./render')
 const { Planner } = require('./inspect-plan')
 
-const worldOf = (engine, m, extra = {}) => new World(engine, { machine: m.machine || engine.machine, envs: m.env || engine.envs, ...extra })
+const worldOf = (engine, m, more = {}) => new World(engine, { machine: m.machine || engine.machine, envs: m.env || engine.envs, ...more })
+let worlds = {} // by the machine's name
 
 const operations = {
   /** Makes this process one that only looks. */
   'inspect.open': () => { tame(); return true },
+
+  /** Sets up the machines that are tried. */
+  'inspect.machines' (engine, m) {
+    worlds = Object.fromEntries(Object.entries(m.machines).map(([name, machine]) => [name, worldOf(engine, { machine, env: m.env })]))
+    return true
+  },
 
   /** Renders one template with every variable of a step; the given ones go before all others (spec §3.2). */
   'inspect.render' (engine, m) {
@@ -36,20 +43,15 @@ const operations = {
 
   /** The menu for the state that the files are in; scripts run only as far as the caller says so. */
   async 'inspect.menu' (engine, m) {
-    return menuIn(engine, m.app, worldOf(engine, m, { running: m.running, local: wire.decode(m.local || {}), port: m.port, offline: false }))
+    const world = worldOf(engine, m, { port: m.port, offline: false })
+    return menuIn(engine, m.app, world.state({ running: m.running, local: wire.decode(m.local || {}) }))
   },
 
-  /** The menu in a state that is made up: {installed, running, local} on a machine. */
-  async 'inspect.state' (engine, m) {
-    return menuIn(engine, m.app, worldOf(engine, m, { running: m.running, local: m.local, installed: m.installed ? m.app : null, hidden: m.installed ? null : hiddenBelow(m.app) }))
-  },
+  /** The menu in states that are made up, {state, installed, running, local}, on every machine. */
+  'inspect.states': (engine, m) => menusIn(engine, m.app, worlds, m.states),
 
   'inspect.scan': (engine, m) => scan(m.root),
-
-  async 'inspect.script' (engine, m) {
-    const worlds = Object.fromEntries(Object.entries(m.machines).map(([name, machine]) => [name, worldOf(engine, { ...m, machine })]))
-    return checkScript(engine, m.path, worlds)
-  },
+  'inspect.script': (engine, m) => checkScript(engine, m.path, worlds),
 
   /** A script as a run would load it, without running it. */
   async 'inspect.load' (engine, m) {

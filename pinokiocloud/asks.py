@@ -10,6 +10,7 @@ from pinokiocloud.errors import UsageError
 from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.process import process_wait
 from pinokiocloud.methods.shell import run_shell, shell_enter, shell_start, shell_write
+from pinokiocloud.platforms.ports import free_ports, is_free
 from pinokiocloud.script import wire
 from pinokiocloud.script.run import Call, Run, RunRequest
 
@@ -75,17 +76,17 @@ class Asks:
         return StepContext(engine, run, Call(method, params, True, 0, cwd, {}))
 
     async def _port(self, _body: dict[str, Any], _data: Data) -> int:
-        return await self._engine.free_port()
+        return free_ports(1)[0]
 
     async def _port_free(self, body: dict[str, Any], _data: Data) -> bool:
-        return await self._engine.port_is_free(int(body["port"]))
+        return is_free(int(body["port"]))
 
     async def _ports(self, body: dict[str, Any], _data: Data) -> list[int]:
-        return await self._engine.free_ports(int(body.get("count") or 1))
+        return free_ports(int(body.get("count") or 1))
 
     async def _env(self, body: dict[str, Any], _data: Data) -> dict[str, str]:
         engine = self._engine
-        return engine.merged_environment(engine.environment.app_of(str(body.get("path"))))
+        return engine.place.merged_environment(engine.place.environment.app_of(str(body.get("path"))))
 
     async def _exec(self, body: dict[str, Any], data: Data) -> Any:
         params = dict(body.get("params") or {})

@@ -6,10 +6,8 @@ A plain asyncio object: it works inside a test or a command, with no server.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
-import shutil
-import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,27 +16,26 @@ from typing import TYPE_CHECKING, Any
 from pinokiocloud.asks import Asks
 from pinokiocloud.errors import PinokioError, ScriptNotFoundError
 from pinokiocloud.events import SHOWN, Event
-from pinokiocloud.home import Environment, Home
 from pinokiocloud.home.uri import remotes, resolve
 from pinokiocloud.methods.context import StepContext
-from pinokiocloud.methods.registry import load_methods
+from pinokiocloud.methods.registry import WITHOUT_PARAMS, load_methods
 from pinokiocloud.platforms.machine import Machine, detect_machine
-from pinokiocloud.platforms.ports import free_ports, is_free
+from pinokiocloud.platforms.ports import free_ports
 from pinokiocloud.prompts import Prompt, Prompter, UnattendedPrompter
 from pinokiocloud.script import wire
 from pinokiocloud.script.host import HostProcess, HostSettings
 from pinokiocloud.script.run import Call, Run, RunRequest, RunResult
 from pinokiocloud.script.trace import TraceFile, trace_value
-from pinokiocloud.shell.environment import engine_environment, login_path, managed_path, shell_environment
 from pinokiocloud.shell.registry import ShellRegistry
 from pinokiocloud.shell.session import ShellSession, ShellSpec
-from pinokiocloud.shell.tree import SHELL_VARIABLE, end_tree
-from pinokiocloud.tools.base import BaseEnvironment
+from pinokiocloud.workplace import Workplace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Engine"]
+
+_LOG = logging.getLogger("pinokiocloud")
 
 
 class Engine:
@@ -81,11 +78,6 @@ class Engine:
         self._trace: TraceFile | None = None
         self._fail_on_exit_code = fail_on_exit_code
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._kept: dict[str, Any] = {}
-        self._parallel: dict[str, Run] = {}
-        self._commands: dict[str, set[tuple[int, str]]] = {}
-        self._failures: dict[str, dict[str, Any]] = {}
-        self._exit_codes: dict[str, list[tuple[int | str, int]]] = {}
         self._host: HostProcess | None = None
         self._host_lock = asyncio.Lock()
         self._shutdown = asyncio.Event()
@@ -103,22 +95,22 @@ class Engine:
         """
         if self._opened:
             return self
-        self.home = Home.open(self._wanted_home)
-        self.environment = Environment(self.home)
-        self.engine_env = engine_environment()
-        self.login_path = login_path()
-        self.search_path = [*managed_path(self.home.root), *self.login_path.split(":"), str(self.home.bin)]
-        self.bash = shutil.which("bash") or "/bin/bash"
-        self.base = BaseEnvironment(self.home.base, self.home.bin, self.home.cache / "UV_CACHE_DIR")
+        self.place = Workplace(self._wanted_home)
+        self.home = self.place.home
         self.shells = ShellRegistry(self.host_call)
         self.methods = load_methods()
-        self._prepared: set[Path] = set()
         if self._trace_path is not None:
             self._trace = TraceFile(Path(self._trace_path))
-        starting = asyncio.ensure_future(self._start_process())
-        self.machine = self._machine or detect_machine()
-        process = await starting
-        await self._init_host(process)
+        process = HostProcess(self._settings, self._notified, self._asks.answer)
+        try:
+            await process.start()
+            self.machine = self._machine or detect_machine()  # while Node starts
+            await self._init_host(process)
+        except BaseException:
+            await process.close()
+            if self._trace is not None:
+                self._trace.close()
+            raise
         self._host = process
         self._opened = True
         return self
@@ -159,18 +151,13 @@ class Engine:
         return task
 
     # ---- the script host -------------------------------------------------------------------------------------
-    async def _start_process(self) -> HostProcess:
-        process = HostProcess(self._settings, self._notified, self._asks.answer)
-        await process.start()
-        return process
-
     async def _init_host(self, process: HostProcess) -> None:
         await process.call(
             "init",
             home=str(self.home.root),
             machine=self.machine.variables(),
-            env=self.merged_environment(None),
-            searchPath=self.search_path,
+            env=self.place.merged_environment(None),
+            searchPath=self.place.search_path,
             python=[name for name, item in self.methods.items() if item.handler is not None],
             cloudPlatform=os.environ.get("PINOKIOCLOUD_PLATFORM", "local"),
             remotes=remotes(self.home.api),
@@ -196,7 +183,8 @@ class Engine:
                 return self._host
             if self._host is not None:
                 await self._host.close()
-            process = await self._start_process()
+            process = HostProcess(self._settings, self._notified, self._asks.answer)
+            await process.start()
             await self._init_host(process)
             daemons = {
                 run.id: wire.encode(run.local)
@@ -247,7 +235,10 @@ class Engine:
             self._trace.event(event.kind, trace_value(event.data) if trace is _UNENCODED else trace, event.index)
         run = run or self.runs.get(event.run)
         for callback in (*(run.callbacks if run else ()), *self.callbacks):
-            callback(event)
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001, PERF203 - a listener's fault is its own: it must not end runs or stop other listeners
+                _LOG.exception("a listener failed at %s", event.kind)
 
     def warn(self, run: Run, index: int | str | None, text: str) -> None:
         """Tell that something is not as the script's author will have meant it."""
@@ -272,7 +263,7 @@ class Engine:
         return Path(os.path.normpath(here if here.exists() else self.home.api / uri))
 
     def _request(self, path: Path, uri: str, **more: Any) -> RunRequest:
-        app = self.environment.app_of(str(path))
+        app = self.place.environment.app_of(str(path))
         try:
             name = str(path.parent.relative_to(self.home.api))
         except ValueError:
@@ -377,7 +368,7 @@ class Engine:
         assert item.handler is not None
         self._tell(Event("step", {"method": call.method, "total": run.total}, run.id, call.index), None, run)
         ctx = StepContext(self, run, call)
-        if not call.has_params and call.method not in _WITHOUT_PARAMS:
+        if not call.has_params and call.method not in WITHOUT_PARAMS:
             error = TypeError(f"Cannot read properties of undefined (reading '{next(iter(item.params), 'uri')}')")
             error.js_name = "TypeError"  # type: ignore[attr-defined]
             raise error
@@ -386,8 +377,6 @@ class Engine:
     async def release(self, run: Run) -> None:
         """End what belongs to a run."""
         await self.shells.end_of(run.key)
-        for pid, name in list(self._commands.pop(run.key, ())):
-            await end_tree(pid, name)
 
     async def ended(self, run: Run, on_stop: Any) -> None:
         """Take a run out of the table."""
@@ -412,54 +401,14 @@ class Engine:
             self._trace.end(result.status, trace_value(result.error), local, wire.plain(result.detail))
 
     # ---- what steps need -------------------------------------------------------------------------------------
-    def merged_environment(self, app: Path | None) -> dict[str, str]:
-        """Return engine environment < system ENVIRONMENT < app ENVIRONMENT (spec §5.5)."""
-        return {**self.environment.merged(app, self.engine_env), "PINOKIO_HOME": str(self.home.root)}
-
     def step_environment(self, run: Run) -> dict[str, str]:
         """Return the ``env`` of a run's steps."""
-        return self.merged_environment(self.environment.app_of(run.path))
+        return self.place.script_environment(run.path)
 
     def environment_changed(self) -> None:
         """Tell the host after the system's file may have changed."""
         if self._host is not None:
-            self._host.post("environment", env=self.merged_environment(None))
-
-    def shell_environment(self, run: Run, params: Mapping[str, Any], activation: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a run's shell; folders that it names are made (spec §4.2.6)."""
-        app = self.environment.app_of(run.path)
-        for folder in self.environment.path_values(app):
-            if folder not in self._prepared:
-                folder.mkdir(parents=True, exist_ok=True)
-                self._prepared.add(folder)
-        token = self.home.cache / "HF_AUTH" / "token"
-        env = shell_environment(
-            home=self.home.root,
-            merged=self.merged_environment(app),
-            params=params,
-            activation=activation,
-            login=self.login_path,
-            token_path=token if token.exists() else None,
-        )
-        env["_PKC_BASE"] = str(self.base.prefix)
-        env["_PKC_CONDA"] = str(self.base.conda)
-        return env
-
-    def exec_environment(self, run: Run, given: Any) -> dict[str, str]:
-        """Return the environment of ``exec``: the engine's, with the step's own on top (spec §4.1)."""
-        env = self.shell_environment(run, {"env": given} if isinstance(given, dict) else {}, {})
-        return {**env, "PIP_REQUIRE_VIRTUALENV": "true"}
-
-    async def ensure_base(self, say: Callable[[str], None]) -> None:
-        """Make the base environment unless it is there."""
-        if self.base.ready():
-            return
-        loop = asyncio.get_running_loop()
-
-        def tell(text: str) -> None:
-            loop.call_soon_threadsafe(say, text)
-
-        await asyncio.to_thread(self.base.ensure, tell)
+            self._host.post("environment", env=self.place.merged_environment(None))
 
     async def refresh_remotes(self) -> None:
         """Tell the host which repositories are installed."""
@@ -557,110 +506,29 @@ class Engine:
         elif not result.ok:
             self.warn(run, ctx.index, f"the action '{action}' failed: {result.message}")
 
-    def shell_log(self, run: Run) -> Path:
-        """Return the file that gets the raw output of a run's shells."""
-        return self.log_of(run.path)
-
-    def log_of(self, script: str) -> Path:
-        """Return the log of a script's shells."""
-        path = Path(script)
-        with contextlib.suppress(ValueError):
-            return self.home.logs / "shell" / path.relative_to(self.home.api).with_name(path.name + ".log")
-        return self.home.logs / "shell" / "_" / (str(path).strip("/").replace("/", "_") + ".log")
-
     def note_exit(self, run: Run, index: int | str, code: int | None) -> None:
-        """Remember the exit code of a step's command."""
-        if code is not None:
-            self._exit_codes.setdefault(run.key, []).append((index, code))
-            if code:
-                self._tell(Event("exit", {"code": code}, run.id, index), None, run)
+        """Tell the exit code of a step's command when it is not 0."""
+        if code:
+            self._tell(Event("exit", {"code": code}, run.id, index), None, run)
 
     def note_failure(
         self, run: Run, index: int | str, errors: Sequence[str], lines: Sequence[str], code: int | None
     ) -> None:
         """Tell why a shell step failed: what matched, the exit code, the last lines."""
-        self._tell(
-            Event("failure", {"errors": list(errors), "lines": list(lines), "code": code}, run.id, index), None, run
-        )
+        run.failure = {"errors": list(errors), "lines": list(lines), "exit_code": code}
+        self._tell(Event("failure", run.failure, run.id, index), None, run)
 
     def fails_on_exit_code(self, run: Run) -> bool:
         """Whether exit codes fail steps: the engine's setting, or the app's ``PINOKIOCLOUD_FAIL_ON_EXIT_CODE``."""
         value = self.step_environment(run).get("PINOKIOCLOUD_FAIL_ON_EXIT_CODE", "")
         return self._fail_on_exit_code or value.lower() in ("1", "true", "yes", "on")
 
-    async def run_command(
-        self, run: Run, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]
-    ) -> tuple[int, str, str]:
-        """Run a program without a terminal; give exit code, output and error output."""
-        name = os.urandom(8).hex()
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=cwd,
-            env={**env, SHELL_VARIABLE: name},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        entry = (process.pid, name)
-        self._commands.setdefault(run.key, set()).add(entry)
-        try:
-            out, err = await process.communicate()
-        except BaseException:
-            await end_tree(process.pid, name)
-            await process.wait()
-            raise
-        finally:
-            self._commands.get(run.key, set()).discard(entry)
-        return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-
-    # ---- ports -----------------------------------------------------------------------------------------------
-    async def port_is_free(self, port: int) -> bool:
-        """Whether nothing listens on a port, on any interface."""
-        return is_free(port)
-
     async def free_port(self) -> int:
         """Return the first free port from 42003 on (spec §3.6.1)."""
         return free_ports(1)[0]
 
-    async def free_ports(self, count: int) -> list[int]:
-        """Return that many free ports, the lowest first."""
-        return free_ports(count)
-
 
 _UNENCODED: Any = object()
-_WITHOUT_PARAMS = {
-    "shell.run",
-    "shell.start",
-    "shell.enter",
-    "shell.stop",
-    "process.wait",
-    "push",
-    "notify",
-    "hf.login",
-    "hf.logout",
-    "input",
-    "modal",
-    "htmlmodal",
-    "htmlmodal.open",
-    "htmlmodal.close",
-    "loading.start",
-    "loading.end",
-    "filepicker.open",
-    "web.close",
-    "browser.close",
-    "web.expose",
-    "terminal.upload",
-    "proxy.start",
-    "proxy.stop",
-    "clipboard.paste",
-    "app.search",
-    "app.refresh",
-    "key.get",
-    "key.set",
-    "script.restart",
-    "browser",
-}
 
 
 def _rejection(path: Path) -> PinokioError | None:

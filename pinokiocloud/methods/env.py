@@ -14,14 +14,14 @@ from pinokiocloud.shell.command import javascript_text
 
 
 def _change(ctx: StepContext, change: Callable[[Path, dict[str, Any]], Any], values: dict[str, Any]) -> None:
-    app = ctx.engine.environment.app_of(ctx.run.path)
+    app = ctx.engine.place.environment.app_of(ctx.run.path)
     if app is None:
         raise StepError(
             f"step {ctx.index}: {ctx.run.path} is in no app, so there is no ENVIRONMENT to change",
             script=ctx.run.path,
             index=ctx.index,
         )
-    file = ctx.engine.environment.settings_file(app, strict=ctx.run.request.strict)
+    file = ctx.engine.place.environment.settings_file(app, strict=ctx.run.request.strict)
     try:
         change(file, values)
     except FileNotFoundError as error:

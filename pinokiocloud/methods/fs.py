@@ -129,7 +129,7 @@ async def fs_link(ctx: StepContext) -> None:
     if isinstance(routes, dict):
         shown = json.dumps(params, indent=2, ensure_ascii=False).replace("\n", "\r\n")
         ctx.stream(f"\r\ncreating a shared drive:\r\n{shown}")
-        app = ctx.engine.environment.app_of(ctx.cwd) or ctx.cwd
+        app = ctx.engine.place.environment.app_of(ctx.cwd) or ctx.cwd
         env = ctx.engine.step_environment(ctx.run)
         done = await asyncio.to_thread(
             link,

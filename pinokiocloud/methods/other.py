@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from typing import Any
 
 from pinokiocloud.errors import StepError, ToolError
@@ -42,7 +41,7 @@ async def cloudflare_tunnel(ctx: StepContext) -> Any:
             index=ctx.index,
             hint="leave out 'passcode', or protect the app itself",
         )
-    program = shutil.which("cloudflared", path=":".join(ctx.engine.search_path))
+    program = ctx.engine.place.which("cloudflared")
     if program is None:
         raise ToolError(
             "cloudflared is missing",
@@ -53,11 +52,11 @@ async def cloudflare_tunnel(ctx: StepContext) -> Any:
         cwd=ctx.cwd,
         live=False,
         persistent=True,
-        env=ctx.engine.shell_environment(ctx.run, {}, {}),
+        env=ctx.engine.place.shell_environment(ctx.run.path, {}, {}),
         on=[{"event": f"/{_TUNNEL.pattern.replace('/', chr(92) + '/')}/", "done": True}],
         id=f"cloudflare:{uri}",
         group=ctx.run.key,
-        log=ctx.engine.shell_log(ctx.run),
+        log=ctx.engine.place.log_of(ctx.run.path),
     )
     shell = ctx.engine.new_shell(
         ctx.run, spec, lambda raw: ctx.emit("stream", {"raw": raw, "id": spec.id, "shell_id": spec.id}), lambda _: None

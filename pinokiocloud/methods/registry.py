@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pinokiocloud.methods.context import StepContext
 
-__all__ = ["HOST_METHODS", "METHODS", "Method", "load_methods", "method"]
+__all__ = ["HOST_METHODS", "METHODS", "WITHOUT_PARAMS", "Method", "load_methods", "method"]
 
 Handler = Callable[["StepContext"], Awaitable[Any]]
 
@@ -35,6 +35,42 @@ class Method:
 
 
 METHODS: dict[str, Method] = {}
+
+#: Methods that can do without params; the others fail then, as in the reference (spec §4.1, at its end).
+WITHOUT_PARAMS = frozenset(
+    [
+        "shell.run",
+        "shell.start",
+        "shell.enter",
+        "shell.stop",
+        "process.wait",
+        "push",
+        "notify",
+        "hf.login",
+        "hf.logout",
+        "input",
+        "modal",
+        "htmlmodal",
+        "htmlmodal.open",
+        "htmlmodal.close",
+        "loading.start",
+        "loading.end",
+        "filepicker.open",
+        "web.close",
+        "browser.close",
+        "web.expose",
+        "terminal.upload",
+        "proxy.start",
+        "proxy.stop",
+        "clipboard.paste",
+        "app.search",
+        "app.refresh",
+        "key.get",
+        "key.set",
+        "script.restart",
+        "browser",
+    ]
+)
 
 
 def method(*names: str, summary: str, source: str = "", **params: str) -> Callable[[Handler], Handler]:

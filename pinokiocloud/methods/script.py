@@ -194,7 +194,7 @@ async def script_output(ctx: StepContext) -> Any:
     """Give the last lines that a script's shells printed (systems.md §1)."""
     path = str(ctx.resolve(_uri(ctx)))
     count = int(ctx.params.get("lines") or 100)
-    log = ctx.engine.log_of(path)
+    log = ctx.engine.place.log_of(path)
     text = await asyncio.to_thread(_tail, log, count)
     return {"lines": text, "path": str(log)}
 

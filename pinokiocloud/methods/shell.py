@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,34 +60,33 @@ class _ShellStep:
         self.params = _aliases(params)
         path = self.params.get("path")
         self.cwd = ctx.resolve(path) if path not in (None, "") else ctx.cwd
-        self.login = self.engine.login_path
 
     def _program(self) -> str:
         wanted = self.params.get("shell")
         if not wanted:
-            return self.engine.bash
+            return self.engine.place.bash
         if "/" in str(wanted):
             return str(wanted)
-        return shutil.which(str(wanted), path=":".join(self.engine.search_path)) or str(wanted)
+        return self.engine.place.which(str(wanted)) or str(wanted)
 
     def fired(self, fired: dict[str, Any]) -> None:
         self.engine.handler_fired(self.ctx, self.params, fired)
 
     async def spec(self, line: str | None, *, persistent: bool) -> ShellSpec:
-        params, engine = self.params, self.engine
+        params, place = self.params, self.engine.place
         sudo = bool(params.get("sudo"))
-        active = activation({"conda": {"skip": True}} if sudo else params, self.cwd, engine.base.prefix)
+        active = activation({"conda": {"skip": True}} if sudo else params, self.cwd, place.base.prefix)
         program = "/bin/sh" if sudo else self._program()
         if os.path.basename(program) != "bash":  # noqa: PTH119 - a program's name, not a file
-            active = portable(active, engine.base.prefix)
+            active = portable(active, place.base.prefix)
         if active.needs_base or (params.get("venv") and not sudo):
-            await engine.ensure_base(lambda text: self.ctx.stream(f"{text}\r\n"))
-        if line is not None and harms_base(line, base=engine.base.prefix, other_selected=active.other_conda):
+            await place.ensure_base(lambda text: self.ctx.stream(f"{text}\r\n"))
+        if line is not None and harms_base(line, base=place.base.prefix, other_selected=active.other_conda):
             self.ctx.stream(
                 "\r\nThis command would change Python or conda of the managed base environment; it is not run.\r\n"
             )
             line = None
-        env = engine.shell_environment(self.ctx.run, params, active.env)
+        env = place.shell_environment(self.ctx.run.path, params, active.env)
         live = not params.get("input")
         return ShellSpec(
             line=with_activation(active.commands, line, params.get("chain")) or None,
@@ -102,7 +100,7 @@ class _ShellStep:
             group=self.ctx.run.key,
             cols=int(params.get("cols") or 100),
             rows=int(params.get("rows") or 30),
-            log=engine.shell_log(self.ctx.run),
+            log=place.log_of(self.ctx.run.path),
             once=sudo,
         )
 
@@ -355,7 +353,7 @@ async def execute(ctx: StepContext) -> Any:
     folder = params.get("path") or params.get("cwd")
     cwd = Path(os.path.normpath(ctx.cwd / str(folder))) if folder else ctx.cwd
     ctx.stream(f"██ Exec: {message}\r\n")
-    env = ctx.engine.exec_environment(ctx.run, params.get("env"))
-    code, out, err = await ctx.engine.run_command(ctx.run, ["/bin/sh", "-c", str(message)], cwd=cwd, env=env)
+    env = ctx.engine.place.command_environment(ctx.run.path, params.get("env"))
+    code, out, err = await ctx.engine.shells.command(ctx.run.key, ["/bin/sh", "-c", str(message)], cwd=cwd, env=env)
     error = wire.JSError("Error", f"Command failed: {message}\n{err}", code) if code else None
     return {"stdout": out, "error": error, "stderr": err}

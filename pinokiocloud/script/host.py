@@ -156,7 +156,12 @@ class HostProcess(asyncio.Protocol):
         )
 
     def _flags(self) -> list[str]:
-        flags = ["--no-warnings", "--optimize-for-size", "--max-semi-space-size=4", f"--max-old-space-size={self.settings.memory}"]
+        flags = [
+            "--no-warnings",
+            "--optimize-for-size",
+            "--max-semi-space-size=4",
+            f"--max-old-space-size={self.settings.memory}",
+        ]
         if self.settings.read_only is not None:
             flags.append("--permission")
             flags += [f"--allow-fs-read={folder}" for folder in [HOST_FOLDER, *self.settings.read_only]]

@@ -185,6 +185,7 @@ class Run:
         self._ending: asyncio.Task[None] | None = None
         self._reason = "stopped"
         self.callbacks: list[Callable[[Any], None]] = []
+        self.failure: dict[str, Any] = {}  # of the last shell step that failed: errors, lines, exit_code
         self.keep = False  # treat it as a daemon, though its script does not say so
         self.prompter: Any = None  # who answers this run's questions; None for the engine's
 
@@ -372,6 +373,8 @@ class Run:
             await self._finish(RunResult(self._reason, local=self.local, script=self.path))
             return
         detail = wire.decode(reply.get("detail") or {})
+        if self.failure and state == "error":
+            detail = {**detail, **self.failure}
         error = reply.get("error")
         if state == "daemon":
             self.local = wire.decode(reply["local"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 __all__ = [
@@ -87,11 +87,15 @@ class Match(list[Any]):
         self.groups = groups
 
 
-@dataclass
-class _Codec:
-    """Encodes with a guard against endless nesting."""
+_DEEPEST = 200  # levels; the host's bound is the same
+_KEPT = frozenset({"big", "date"})  # kinds whose value is a text
 
-    depth: int = field(default=0)
+
+class _Codec:
+    """Encodes; what contains itself, or is nested without end, is cut off with a mark as in the host."""
+
+    def __init__(self) -> None:
+        self.inside: set[int] = set()
 
     def encode(self, value: Any) -> Any:
         if value is None or value is True or value is False or isinstance(value, str):
@@ -108,6 +112,21 @@ class _Codec:
             return {"$": "regexp", "s": value.source, "f": value.flags}
         if isinstance(value, JSError):
             return {"$": "error", "n": value.name, "m": value.message, "c": value.code}
+        if isinstance(value, JSValue) and value.kind in _KEPT:
+            return {"$": value.kind, "v": value.value}
+        if not isinstance(value, (dict, list, tuple, set, frozenset, JSValue)):
+            return str(value)
+        if id(value) in self.inside:
+            return {"$": "circular"}
+        if len(self.inside) > _DEEPEST:
+            return {"$": "deep"}
+        self.inside.add(id(value))
+        try:
+            return self._container(value)
+        finally:
+            self.inside.discard(id(value))
+
+    def _container(self, value: Any) -> Any:
         if isinstance(value, Match):
             return {
                 "$": "match",
@@ -118,13 +137,10 @@ class _Codec:
         if isinstance(value, dict):
             out = {str(key): self.encode(item) for key, item in value.items()}
             return {"$": "obj", "c": "Object", "v": out} if "$" in out else out
-        if isinstance(value, (list, tuple)):
-            return [self.encode(item) for item in value]
-        if isinstance(value, (set, frozenset)):
-            return [self.encode(item) for item in value]
         if isinstance(value, JSValue):
-            return self.encode(value.value)
-        return str(value)
+            inner = self.encode(value.value)
+            return {"$": value.kind, "v": inner} if value.kind in ("set", "map") else inner
+        return [self.encode(item) for item in value]
 
 
 def encode(value: Any) -> Any:
@@ -140,7 +156,7 @@ def _tagged(item: dict[str, Any]) -> Any:
     if tag == "undef":
         return UNDEFINED
     if tag == "num":
-        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(item["v"], 0.0)
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(item["v"], -0.0)
     if tag == "buf":
         return base64.b64decode(item["v"])
     if tag == "regexp":
@@ -149,14 +165,15 @@ def _tagged(item: dict[str, Any]) -> Any:
         return JSError(item["n"], item["m"], item["c"])
     if tag == "match":
         return Match(item["v"], item["i"], item["g"])
-    if tag == "obj":
-        return item["v"] if item["c"] == "Object" else JSValue(item["c"], item["v"])
     return JSValue(str(tag), item.get("v"))
 
 
 def decode(value: Any) -> Any:
     """Return the Python value of a decoded JSON value with tags."""
     if isinstance(value, dict):
+        if value.get("$") == "obj":  # its own keys may be named "$": they are no tags
+            inner = {key: decode(item) for key, item in value["v"].items()}
+            return inner if value["c"] == "Object" else JSValue(value["c"], inner)
         return _tagged({key: decode(item) for key, item in value.items()})
     if isinstance(value, list) and not isinstance(value, Match):
         return [decode(item) for item in value]
@@ -170,7 +187,10 @@ def loads(line: bytes) -> Any:
 
 def dumps(message: Any) -> bytes:
     """Return one line for the host."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+    try:
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate: only an escape brings it to JavaScript
+        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def plain(value: Any) -> Any:

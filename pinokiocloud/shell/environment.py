@@ -39,10 +39,15 @@ def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     for key, value in (os.environ if environ is None else environ).items():
         if key in _KEPT:
             env[key] = value
-        elif key.startswith(("CUDA", "BLUEFAIRY_")) or "SSH" in key or "SSL" in key or (
-            key in ("PYTHONPATH", "CMAKE_MAKE_PROGRAM", "CMAKE_GENERATOR")
-            or _CONDA_STATE.match(key)
-            or _KERNEL.match(key)
+        elif (
+            key.startswith(("CUDA", "BLUEFAIRY_"))
+            or "SSH" in key
+            or "SSL" in key
+            or (
+                key in ("PYTHONPATH", "CMAKE_MAKE_PROGRAM", "CMAKE_GENERATOR")
+                or _CONDA_STATE.match(key)
+                or _KERNEL.match(key)
+            )
         ):
             continue
         else:

@@ -26,7 +26,7 @@ from pinokiocloud.script.host import node_executable
 __all__ = ["VERSION", "BaseEnvironment", "uv_executable"]
 
 #: Changes whenever what is made here changes: an older base environment is then completed.
-VERSION = 2
+VERSION = 3
 _WANTED = "3.10"
 _CONDA = Path(__file__).with_name("conda.py")  # by path: the package may be importable only from here
 _OTHERS = ("3.11", "3.12", "3.13")
@@ -40,6 +40,19 @@ if [ -n "$PIP_REQUIRE_VIRTUALENV" ] && [ -z "$VIRTUAL_ENV" ]; then
 fi
 exec "{python}" -m pip "$@"
 """
+_PNPM = """#!/bin/sh
+# pnpm: one that a script installed goes first; else the reference's version, fetched when a command first needs it.
+own="$NPM_CONFIG_PREFIX/bin/{name}"
+[ -n "$NPM_CONFIG_PREFIX" ] && [ -x "$own" ] && exec "$own" "$@"
+if [ ! -x "{folder}/bin/{name}" ]; then
+  new="{folder}.$$"
+  "{npm}" install --global --prefix "$new" --no-fund --no-audit --loglevel error pnpm@{version} >&2 || {{
+    rm -rf "$new"; echo "pnpm {version} could not be installed from the npm registry" >&2; exit 127; }}
+  mv -T "$new" "{folder}" 2>/dev/null || rm -rf "$new"
+fi
+exec "{folder}/bin/{name}" "$@"
+"""
+_PNPM_VERSION = "11.9.0"
 # `python -m pip` in base must refuse as well; pip looks whether prefix and base_prefix differ.
 _GUARD = """import os, sys
 if os.environ.get("PIP_REQUIRE_VIRTUALENV") and getattr(sys, "orig_argv", ["", "", ""])[1:3] == ["-m", "pip"]:
@@ -263,6 +276,11 @@ class BaseEnvironment:
             if (npm / f"{name}-cli.js").exists():
                 _link(folder / name, npm / f"{name}-cli.js")
                 (npm / f"{name}-cli.js").chmod(0o755)
+        for name in ("pnpm", "pnpx"):
+            _script(
+                folder / name,
+                _PNPM.format(name=name, npm=folder / "npm", folder=self.bin_folder / "pnpm", version=_PNPM_VERSION),
+            )
         if importlib.util.find_spec("huggingface_hub") is not None:
             code = "from huggingface_hub.cli.hf import main; main()"
             _script(

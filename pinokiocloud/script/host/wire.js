@@ -2,12 +2,26 @@
 // Values between the host and Python: JSON, with the tag key "$" for what JSON lacks.
 // Python's half is script/wire.py; both must change together.
 
+/** The class of an object, whatever keys it has of its own. */
+function className (value) {
+  const proto = Object.getPrototypeOf(value)
+  const name = proto && typeof proto.constructor === 'function' && proto.constructor.name
+  return typeof name === 'string' ? name : ''
+}
+
+/** Name, message and code of an error: scripts put anything there. */
+function errorParts (error) {
+  const text = v => { try { return String(v) } catch (e) { return 'Error' } }
+  const { code } = error
+  return { n: text(error.name), m: text(error.message), c: code === undefined || code === null ? null : typeof code === 'number' && Number.isFinite(code) ? code : text(code) }
+}
+
 /** A Python-side value that stays opaque to scripts keeps its tag (never made by the host). */
 function encode (value, seen = new Set()) {
   switch (typeof value) {
     case 'undefined': return { $: 'undef' }
     case 'string': case 'boolean': return value
-    case 'number': return Number.isFinite(value) ? value : { $: 'num', v: String(value) }
+    case 'number': return Number.isFinite(value) && !Object.is(value, -0) ? value : { $: 'num', v: Object.is(value, -0) ? '-0' : String(value) }
     case 'bigint': return { $: 'big', v: String(value) }
     case 'function': return { $: 'fn', v: value.name || 'anonymous' }
     case 'symbol': return { $: 'sym', v: String(value) }
@@ -16,13 +30,14 @@ function encode (value, seen = new Set()) {
   if (ArrayBuffer.isView(value)) return { $: 'buf', v: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
   if (value instanceof Date) return { $: 'date', v: Number.isNaN(value.getTime()) ? null : value.toISOString() }
   if (value instanceof RegExp) return { $: 'regexp', s: value.source, f: value.flags }
-  if (value instanceof Error) return { $: 'error', n: value.name, m: value.message, c: value.code === undefined ? null : value.code }
+  if (value instanceof Error) return { $: 'error', ...errorParts(value) }
   if (seen.has(value)) return { $: 'circular' }
   if (seen.size > 200) return { $: 'deep' }
   seen.add(value)
   let out
   if (Array.isArray(value)) {
-    out = value.map(x => encode(x, seen))
+    out = []
+    for (let i = 0; i < value.length; i++) out.push(encode(value[i], seen)) // holes too: they are undefined
     if (typeof value.index === 'number' && 'input' in value) out = { $: 'match', v: out, i: value.index, g: value.groups ? encode({ ...value.groups }, seen) : null }
   } else if (value instanceof Set) out = { $: 'set', v: [...value].map(x => encode(x, seen)) }
   else if (value instanceof Map) out = { $: 'map', v: [...value].map(x => encode(x, seen)) }
@@ -33,7 +48,7 @@ function encode (value, seen = new Set()) {
       try { item = value[key] } catch (e) { item = undefined }
       out[key] = encode(item, seen)
     }
-    const name = value.constructor && value.constructor.name
+    const name = className(value)
     if (Object.prototype.hasOwnProperty.call(out, '$') || (name && name !== 'Object')) out = { $: 'obj', c: name || 'Object', v: out }
   }
   seen.delete(value)
@@ -77,7 +92,7 @@ function trace (value, seen = new Set(), depth = 0) {
   if (Buffer.isBuffer(value)) return value.length > 4096 ? { $buffer_len: value.length } : { $buffer: value.toString('base64') }
   if (value instanceof Date) return { $date: Number.isNaN(value.getTime()) ? null : value.toISOString() }
   if (value instanceof RegExp) return { $regexp: String(value) }
-  if (value instanceof Error) return { $error: value.name, message: value.message, code: value.code }
+  if (value instanceof Error) { const { n, m, c } = errorParts(value); return { $error: n, message: m, code: c === null ? undefined : c } }
   if (seen.has(value)) return { $circular: true }
   if (depth > 12) return { $deep: true }
   seen.add(value)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pinokiocloud.asks import Asks
 from pinokiocloud.errors import PinokioError, ScriptNotFoundError
 from pinokiocloud.events import SHOWN, Event
+from pinokiocloud.home.environment import set_values
 from pinokiocloud.home.uri import remotes, resolve
 from pinokiocloud.methods.context import StepContext
 from pinokiocloud.methods.registry import WITHOUT_PARAMS, load_methods
@@ -404,6 +405,37 @@ class Engine:
     def step_environment(self, run: Run) -> dict[str, str]:
         """Return the ``env`` of a run's steps."""
         return self.place.script_environment(run.path)
+
+    async def require(self, run: Run, variables: list[Any]) -> None:
+        """Ask for the required variables that have no value, and keep the answers in the app's ENVIRONMENT (spec §5.6).
+
+        Raises:
+            PromptError: nobody is there to answer, and there are no defaults.
+        """
+        env = self.step_environment(run)
+        items = [item for item in variables if isinstance(item, dict) and (item.get("key") or item.get("env"))]
+        missing = {
+            str(item.get("key") or item["env"]): item for item in items if not env.get(item.get("key") or item["env"])
+        }
+        app = self.place.environment.app_of(run.path)
+        if not missing or app is None:
+            return
+        form = [{**item, "key": key, "required": True} for key, item in missing.items()]
+        params = {"title": f"{app.name} needs these variables", "form": form}
+        self.emit(run, "input", params, None)
+        defaults = {key: str(item["default"]) for key, item in missing.items() if item.get("default")}
+        try:
+            answer = await (run.prompter or self.prompter).ask(Prompt("input", params, run.path, "", form))
+        except PinokioError:
+            if len(defaults) < len(missing):
+                raise
+            answer = defaults
+        file = self.place.environment.settings_file(app)
+        if not file.exists():
+            self.place.environment.create_app_environment(app)
+        values = {key: str(answer[key]) for key in missing if isinstance(answer, dict) and answer.get(key)}
+        set_values(file, values)
+        self.environment_changed()
 
     def environment_changed(self) -> None:
         """Tell the host after the system's file may have changed."""

@@ -63,8 +63,9 @@ class UnattendedPrompter:
             PromptError: always.
         """
         keys = ", ".join(str(item.get("key")) for item in prompt.fields)
+        where = f"{prompt.script}, step {prompt.index}," if prompt.index != "" else prompt.script
         raise PromptError(
-            f"step {prompt.index} of {prompt.script} asks {prompt.title!r}"
+            f"{where} asks {prompt.title!r}"
             + (f" ({keys})" if keys else "")
             + ", and nobody is there to answer",
             hint='give the answer beforehand: --answer \'{"key": "value"}\', or answers=[…] in Python',

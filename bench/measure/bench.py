@@ -59,6 +59,10 @@ class Bench:
         """Wait for a quiet machine."""
         return facts.quiet(self.busy, self.patience)
 
+    def pause(self) -> None:
+        """Wait for a quiet machine before one repetition, not as long."""
+        facts.quiet(self.busy, min(self.patience, 10.0), 0.2)
+
     def fresh(self) -> str:
         """Return a name that was not used before."""
         return f"home{next(self.numbers)}"
@@ -93,6 +97,7 @@ class Bench:
                     continue
                 home = engine.home(self.fresh())
                 script = scripts.write(home, "run.js", texts[name])
+                self.pause()
                 try:
                     with running(engine.start(home)) as child:
                         values.setdefault(name, []).append(measure(engine, child, script))

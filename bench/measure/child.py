@@ -140,7 +140,7 @@ class Child:
             while b"\n" not in self._rest:
                 left = deadline - time.perf_counter()
                 if left <= 0 or not selector.select(left):
-                    raise ChildError(f"no answer within {timeout:.0f} s")
+                    raise ChildError(f"not done after {timeout:.0f} s")
                 data = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not data:
                     raise self._gone()

@@ -62,10 +62,10 @@ def _filesystem(folder: Path) -> str:
     return f"{best.fstype} {best.mountpoint}" if best else "unknown"
 
 
-def quiet(limit: float, patience: float) -> dict[str, Any]:
+def quiet(limit: float, patience: float, look: float = 1.0) -> dict[str, Any]:
     """Wait, at most ``patience`` s, until others use less than ``limit`` percent of the processors; tell how it was."""
     deadline = time.monotonic() + patience
     while True:
-        busy = psutil.cpu_percent(1.0)
+        busy = psutil.cpu_percent(look)
         if busy < limit or time.monotonic() > deadline:
             return {"load": load(), "busy_percent": round(busy)}

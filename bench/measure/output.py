@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SUITES"]
 
 _PIECE = 1 << 20
+_PATIENCE = 600  # s that an engine may take for one script
 
 
 # ---- much output ----------------------------------------------------------------------------------------------------
@@ -92,9 +93,12 @@ def _flood(bench: Bench, kind: _Flood) -> Iterator[Row]:
 
     def measure(engine: Ours | Reference, child: Child, script: Path) -> float:
         child.run(scripts.write(script.parent.parent.parent, "warm.js", scripts.echo(1)))
-        with MemoryWatch(child.pids) as watch:
-            answer = child.run(script, 1800)
-        peaks.setdefault(engine.name, []).append(watch.peak)
+        watch = MemoryWatch(child.pids)
+        try:
+            with watch:
+                answer = child.run(script, _PATIENCE)
+        finally:
+            peaks.setdefault(engine.name, []).append(watch.peak)
         cpu.setdefault(engine.name, []).append(answer["cpu_s"])
         if engine is bench.ours:
             home = script.parent.parent.parent
@@ -265,6 +269,7 @@ def _beside(bench: Bench, what: _Beside) -> Row:
             children[engine.name] = child, made
             child.greeted()
         for number in range(2 * bench.rounds + 1):
+            bench.pause()
             for name, (child, made) in children.items():
                 answer = child.run(made.with_name("run.js"))
                 _made(made, what.size, name)

@@ -35,6 +35,7 @@ def startup(bench: Bench) -> Iterator[Row]:
     times: dict[str, list[float]] = {}
     homes = {engine.name: engine.home("warm") for engine in bench.engines}
     for number in range(2 * bench.rounds + 1):
+        bench.pause()
         for engine in bench.engines:
             for kind in ("new", "warm"):
                 home = homes[engine.name] if kind == "warm" else engine.home(bench.fresh())

@@ -115,6 +115,7 @@ class Effects:
         sets: variables: ``{"local": {name: value}}``.
         waits: what it waits for; None when it does not wait.
         prints: text for the log; None when there is none.
+        stops: the scripts that it stops.
     """
 
     commands: tuple[Command, ...] = ()
@@ -125,6 +126,7 @@ class Effects:
     sets: dict[str, Any] = field(default_factory=dict)
     waits: str | None = None
     prints: str | None = None
+    stops: tuple[str, ...] = ()
 
 
 class _Step:
@@ -223,11 +225,17 @@ def _conda(params: Mapping[str, Any]) -> dict[str, Any] | None:
     return {str(key): wire.plain(value) for key, value in conda.items()} if isinstance(conda, dict) else None
 
 
+def _variable(value: Any) -> str:
+    """Return a variable's text: a list is joined, and goes before what the variable holds already (spec §4.2.6)."""
+    plain = wire.plain(value)
+    return ":".join(javascript_text(item) for item in plain) if isinstance(plain, list) else javascript_text(plain)
+
+
 def _commands(step: _Step, venv: Mapping[str, Any] | None) -> tuple[Command, ...]:
     params, method = step.params, step.method
     folder = step.folder()
     given = params.get("env")
-    env = {str(k): javascript_text(wire.plain(v)) for k, v in given.items()} if isinstance(given, dict) else {}
+    env = {str(key): _variable(value) for key, value in given.items()} if isinstance(given, dict) else {}
     if method in _SHELLS:
         sudo = bool(params.get("sudo"))
         typed = method in ("shell.enter", "shell.write")
@@ -364,4 +372,8 @@ def effects_of(
             (step.params[key] for key in ("raw", "text", "json", "json2", "message") if key in step.params), ""
         )
         prints = shown if isinstance(shown, str) else str(wire.plain(shown))
-    return Effects(commands, _files(step), _downloads(step), links, _questions(step), sets, waits, prints)
+    stops: tuple[str, ...] = ()
+    if method == "script.stop":
+        uris = step.params.get("uri", step.params.get("path"))
+        stops = tuple(step.path(uri) for uri in (uris if isinstance(uris, list) else [uris]) if isinstance(uri, str))
+    return Effects(commands, _files(step), _downloads(step), links, _questions(step), sets, waits, prints, stops)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pinokiocloud.errors import HostError
 from pinokiocloud.home import Environment, Home
+from pinokiocloud.home.environment import SYSTEM_DEFAULTS
 from pinokiocloud.home.uri import remotes
 from pinokiocloud.platforms.machine import detect_machine
 from pinokiocloud.script.host import HostProcess, HostSettings
@@ -119,7 +120,12 @@ class Inspector:
         Raises:
             HomeError: an ENVIRONMENT file cannot be read.
         """
-        merged = Environment(self.home).merged(app or self.folder, engine_environment())
+        base = engine_environment()
+        if not self.home.environment_file.is_file():  # as it will be when the home is made
+            root = str(self.home.root)
+            base |= {key: value.replace(".", root, 1) for key, value in SYSTEM_DEFAULTS.items() if value[:2] == "./"}
+            base |= {key: value for key, value in SYSTEM_DEFAULTS.items() if value.strip() and value[:2] != "./"}
+        merged = Environment(self.home).merged(app or self.folder, base)
         return {**merged, "PINOKIO_HOME": str(self.home.root)}
 
     async def _start(self) -> HostProcess:

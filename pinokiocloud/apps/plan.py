@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pinokiocloud.apps.effects import Effects, effects_of
 from pinokiocloud.apps.inspector import Inspector, app_folder, home_at
 from pinokiocloud.apps.launcher import script_path
+from pinokiocloud.apps.needs import missing
+from pinokiocloud.apps.templates import is_late, path_of
 from pinokiocloud.errors import ScriptNotFoundError
 from pinokiocloud.script import wire
 
@@ -132,13 +135,17 @@ def _step(told: Mapping[str, Any], script: str, home: Home) -> PlanStep:
     if told["state"] != "skip" and isinstance(method, str) and not own:
         params = rendered.get("params") if isinstance(rendered, dict) else None
         cwd = Path(script).parent
+        lacking = missing(method, params)
+        if lacking:
+            notes.append(f"{method} needs {lacking}")
         effects = effects_of(method, params, cwd=cwd, home=home, venv=told.get("venv"), target=told.get("target"))
     elif own:
         notes.append(f"calls '{method}' of the module {own}: what it does is not known")
     elif method is None and told["state"] not in ("skip", "fault"):
         notes.append("a JavaScript function: what it does is not known")
     if told["state"] != "skip":
-        notes += [f"{item['template']} stays as it is: {item['reason']}" for item in told["failed"]]
+        failed = [item for item in told["failed"] if not is_late(path_of(rendered, item["template"]))]
+        notes += [f"{item['template']} stays as it is: {item['reason']}" for item in failed]
     child = told.get("child")
     condition = when.get("text")
     return PlanStep(
@@ -199,6 +206,8 @@ async def plan_script(
     file = script_path(os.fspath(script), where)
     if not file.is_file():
         raise ScriptNotFoundError(f"there is no script {file}", hint="is the path right?", path=str(file))
+    from pinokiocloud.methods.registry import load_methods  # noqa: PLC0415 - takes as long as starting Node
+
     async with Inspector(app_folder(file, where), home=where, machine=machine) as look:
         told = await look.call(
             "inspect.plan",
@@ -208,5 +217,6 @@ async def plan_script(
             args=wire.encode(args),
             env=look.environment(),
             port=_FIRST_PORT,
+            methods=sorted(await asyncio.to_thread(load_methods)),
         )
         return _plan(told, where)

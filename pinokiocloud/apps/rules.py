@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinokiocloud.apps.findings import FAULT, WARNING, Finding
 from pinokiocloud.apps.needs import missing
+from pinokiocloud.apps.templates import is_late, path_of
 from pinokiocloud.errors import PinokioError
 from pinokiocloud.home.uri import resolve
 from pinokiocloud.script import wire
@@ -181,16 +182,17 @@ class ScriptRules:
             level, message = _template(fault)
             self.findings.add(at.find(level, "template", message, fault["path"]))
         for fault in told["events"]:
-            at.fault("event", _event(fault), fault["path"], _event_hint(fault))
+            level, message, hint = _event(fault)
+            self.findings.add(at.find(level, "event", message, fault["path"], hint=hint))
         for rendered in told["rendered"]:
             here = at.on(rendered["machines"])
             _when(told.get("when"), rendered, here)
             for failed in rendered["failed"]:
                 if "does not compile" in failed["reason"]:
                     continue  # said above, with its place
-                path = _path_of(raw, failed["template"])
-                if path[:2] == ("params", "on") and path[3:4] in (("return",), ("notify",)):
-                    continue  # rendered later, when the event is there (spec §3.1)
+                path = path_of(raw, failed["template"])
+                if is_late(path):
+                    continue
                 here.warning("template", f"{_shown(failed['template'])} stays as it is: {failed['reason']}", path)
             self._method(raw, wire.decode(rendered["step"]), rendered, here)
         _keys(raw, at)
@@ -396,31 +398,19 @@ def _template(fault: Mapping[str, Any]) -> tuple[str, str]:
     return FAULT, f"{text} does not compile ({fault['reason']}){spread}"
 
 
-def _event(fault: Mapping[str, Any]) -> str:
+def _event(fault: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """Return level, message and hint of an event that is no ``/…/`` (spec §4.2.7)."""
     text = _shown(str(fault["text"]))
     if fault["kind"] == "regex":
-        return f"the event {text} does not compile: {fault['reason']}"
-    return f"the event '{text}' is no regular expression: the shell is ended as soon as it prints anything"
-
-
-def _event_hint(fault: Mapping[str, Any]) -> str | None:
-    return None if fault["kind"] == "regex" else "write it between slashes: /text/i"
+        return FAULT, f"the event {text} does not compile: {fault['reason']}", None
+    if fault["kind"] == "value":
+        return FAULT, f"the event {text} is no text", "write it between slashes: /text/i"
+    message = (
+        f"the event '{text}' stands without slashes: the original then ends the shell as soon as it prints anything"
+    )
+    return WARNING, message, f"write /{text}/"
 
 
 def _close(name: str, raw: Mapping[str, Any]) -> str | None:
     close = difflib.get_close_matches(name, list(raw), 1, 0.6)
     return f"did you mean '{name}' by '{close[0]}'?" if close and close[0] != name else None
-
-
-def _path_of(value: Any, template: str, path: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-    """Return where in a step a template stands; an empty path when it came about by rendering."""
-    if isinstance(value, str):
-        return path if template in value else ()
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        if isinstance(key, str) and template in key:
-            return (*path, key)
-        found = _path_of(item, template, (*path, key))
-        if found:
-            return found
-    return ()

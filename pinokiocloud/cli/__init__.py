@@ -1,7 +1,8 @@
 """The command line: ``pinokiocloud run``, ``render``, ``menu``, ``check``, ``plan``, ``doctor``.
 
 Exit codes: 0 done (also a daemon that was stopped), 1 the script failed or a fault was found, 2 wrong usage, 3 the
-script would not start, 124 the time limit was reached, 130 stopped by Ctrl-C. For each command:
+script would not start, 124 the time limit was reached, 130 stopped by Ctrl-C (143 by
+SIGTERM, 129 by SIGHUP). For each command:
 
 - ``render``: 0; 1 the template does not compile.
 - ``menu``: 0; 1 the launcher cannot be loaded, or its menu throws.

@@ -123,6 +123,8 @@ class _Text:
         for store, values in effects.sets.items():
             for key, value in values.items() if isinstance(values, dict) else [("", values)]:
                 screen.line(f"set {store}.{key} = {_short(value)}", indent=indent)
+        for script in effects.stops:
+            screen.line(f"stop {self.path(script)}", indent=indent)
         if effects.waits:
             screen.line(f"wait: {effects.waits}", indent=indent)
         if effects.prints:

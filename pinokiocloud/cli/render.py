@@ -67,7 +67,9 @@ def render_template(text: str, values: dict[str, Any], *, home: Path | None, as_
     if "error" in reply:
         sys.stderr.write(f"pinokiocloud: {reply['error']}\n")
         if text.count("{{") > 1:
-            sys.stderr.write("  two templates that begin and end a text are one expression: put a text before or behind\n")
+            sys.stderr.write(
+                "  two templates that begin and end a text are one expression: put a text before or behind\n"
+            )
         return 1
     value = wire.plain(wire.decode(reply["value"]))
     if as_json:

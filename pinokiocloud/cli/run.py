@@ -21,7 +21,8 @@ __all__ = ["EXIT_CODES", "RunOptions", "run_script"]
 
 #: The exit code of each status (``--help`` and docs/cli.md).
 EXIT_CODES = {"done": 0, "daemon": 0, "error": 1, "rejected": 3, "stopped": 0, "timeout": 124}
-_INTERRUPTED = 130
+_SIGNALLED = 128
+_BUILT_IN = {"error:", "errno "}
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class _Screen:
             raw = data.get("raw", "") if isinstance(data, dict) else str(data)
             self._out.write(str(raw) if self._colour else plain(str(raw)))
         elif event.kind == "step":
-            last = int(data["total"]) - 1
-            self._line(f"── step {event.index} of {last} · {data['method']}", "1")
+            number = event.index + 1 if isinstance(event.index, int) else event.index
+            self._line(f"── step {number} of {data['total']} · {data['method']}", "1")
         elif event.kind == "notify":
             self._line(f"notice: {_text(data)}", "36")
         elif event.kind == "web.open":
@@ -89,10 +90,26 @@ class _Screen:
             return
         colour = "33" if result.status == "stopped" else "31"
         index = result.detail.get("index")
-        where = f"{result.script}" + (f", step {index}" if index is not None else "")
+        where = result.script + (f", step index {index}" if index is not None else "")
         self._line(f"\n{result.status}: {where}", colour)
         if result.message:
             self._line(result.message, colour)
+        self._failure(result.detail, colour)
+
+    def _failure(self, detail: dict[str, Any], colour: str) -> None:
+        """Show why a shell step failed: the lines that did it, and what to do where the text alone did."""
+        lines = [str(line) for line in detail.get("lines") or []]
+        words = [str(word) for word in detail.get("errors") or []]
+        guilty = [line for line in lines if any(word in line for word in words)] or lines[-5:]
+        for line in guilty[-5:]:
+            self._line(f"  {line}", colour)
+        if detail.get("exit_code"):
+            self._line(f"  exit code {detail['exit_code']}", colour)
+        if words and all(word.lower() in _BUILT_IN for word in words):
+            self._line(
+                '  The original ends a step at "error:" in its output, too. If it is harmless, the script can', "33"
+            )
+            self._line('  let it pass: "on": [{"event": "/error:/i", "break": false}]', "33")
 
 
 def plain(text: str) -> str:
@@ -149,9 +166,14 @@ async def _later(seconds: float, run: Run, reason: str) -> None:
 async def _run(options: RunOptions) -> int:
     screen = _Screen(sys.stdout, quiet=options.as_json)
     interrupted = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    signals: list[int] = []
+
+    def interrupt(number: int) -> None:
+        signals.append(number)
+        interrupted.set()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, interrupted.set)
+        asyncio.get_running_loop().add_signal_handler(number, interrupt, number)
     engine = Engine(
         options.home,
         prompter=_prompter(options),
@@ -173,8 +195,8 @@ async def _run(options: RunOptions) -> int:
         engine.write_end(result)
     if options.as_json:
         sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
-    if interrupted.is_set():
-        return _INTERRUPTED
+    if signals:
+        return _SIGNALLED + signals[0]
     return EXIT_CODES[result.status]
 
 

@@ -101,6 +101,7 @@ class _ShellStep:
             cols=int(params.get("cols") or 100),
             rows=int(params.get("rows") or 30),
             log=place.log_of(self.ctx.run.path),
+            echo=self.ctx.run.request.strict,
             once=sudo,
         )
 
@@ -151,7 +152,8 @@ class _ShellStep:
         code = outcome.code if outcome.kind in ("prompt", "exit") else None
         text = await shell.screen(prompt=outcome.kind not in ("done", "kill", "break"))
         # what the command printed, not the line that was typed (architecture §4)
-        errors = None if shell.spec.once else await shell.scanner.final(await shell.output_text())
+        said = text if shell.spec.echo else await shell.output_text()
+        errors = None if shell.spec.once else await shell.scanner.final(said)
         if outcome.kind not in ("done", "break"):
             await self.engine.end_shell(shell)
             ctx.stream(f"\r\n\r\n██ Terminated Shell {shell.id}\r\n████\r\n")

@@ -23,7 +23,7 @@ from pinokiocloud.script import wire
 __all__ = ["HOST_FOLDER", "HostProcess", "HostSettings", "node_executable"]
 
 HOST_FOLDER = Path(__file__).parent / "host"
-_BEACON_SIZE = 512
+_BEACON_SIZE = 16384
 
 Notification = Callable[[dict[str, Any]], None]
 Asked = Callable[[str, Any, Callable[[Any], None]], Awaitable[Any]]
@@ -175,14 +175,22 @@ class HostProcess(asyncio.Protocol):
         os.unlink(name)  # noqa: PTH108 - a descriptor without a name
         return handle
 
-    def beacon(self) -> tuple[str | None, str | None]:
-        """Return what was being evaluated last: run id and step index, as texts."""
+    def beacon(self) -> dict[str, str]:
+        """Return what was being evaluated last: ``run`` (its id), ``script``, ``step`` (``load`` before the first)."""
         if self._beacon is None:
-            return None, None
+            return {}
         text = os.pread(self._beacon, _BEACON_SIZE, 0).split(b"\n")
-        if len(text) < 3:
-            return None, None
-        return text[1].decode("utf-8", "replace"), text[0].decode("ascii", "replace")
+        if len(text) < 4:
+            return {}
+        step, run, script = (part.decode("utf-8", "replace") for part in text[:3])
+        return {"run": run, "script": script, "step": step}
+
+    def _place(self) -> str:
+        """What was being evaluated, for people."""
+        at = self.beacon()
+        if not at:
+            return "the script host"
+        return f"loading {at['script']}" if at["step"] == "load" else f"step {at['step']} of {at['script']}"
 
     async def close(self) -> None:
         """End the process; calls that wait fail."""
@@ -278,13 +286,11 @@ class HostProcess(asyncio.Protocol):
             if self._reader is None or self._reader.done():
                 break
             await asyncio.sleep(0.005)
-        run, step = self.beacon()
         text = "\n".join(self._output)
         if "heap out of memory" in text or "Allocation failed" in text or "Reached heap limit" in text:
             error = HostDiedError(
-                f"the script took more than {self.settings.memory} MiB of memory",
-                script=run,
-                step=step,
+                f"{self._place()} took more than {self.settings.memory} MiB of memory",
+                **self.beacon(),
                 hint="a template or function of this step allocates without end",
             )
         else:
@@ -293,7 +299,9 @@ class HostProcess(asyncio.Protocol):
                 f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
             )
             error = HostDiedError(
-                f"the script host ended {how}", script=run, step=step, output="\n".join(list(self._output)[-5:])
+                f"the script host ended {how} at {self._place()}" if self.beacon() else f"the script host ended {how}",
+                **self.beacon(),
+                output="\n".join(list(self._output)[-5:]),
             )
         self._lost(error)
 
@@ -380,12 +388,10 @@ class HostProcess(asyncio.Protocol):
             except (asyncio.TimeoutError, TimeoutError):
                 if self._heard > asked:
                     continue
-                run, step = self.beacon()
                 self._lost(
                     HostHungError(
-                        f"the script did not give back control for {self.settings.watchdog:g} s",
-                        script=run,
-                        step=step,
+                        f"{self._place()} did not give back control for {self.settings.watchdog:g} s",
+                        **self.beacon(),
                         hint="a template or function of this step never ends",
                     )
                 )

@@ -45,7 +45,6 @@ class RunRequest:
         trace: make trace records.
         parallel: a key when the run goes on beside one of the same id (``on[].trigger``).
         start: index of the first step.
-        tainted: whether text from outside has reached the caller.
         local: local variables to begin with (a retry).
     """
 
@@ -63,7 +62,6 @@ class RunRequest:
     trace: bool = False
     parallel: str | None = None
     start: int = 0
-    tainted: bool = False
     local: Any = wire.UNDEFINED
 
 
@@ -142,6 +140,9 @@ class Services(Protocol):
 
     async def execute(self, run: Run, call: Call) -> Any:
         """Execute a step's method; return its result."""
+
+    async def require(self, run: Run, variables: list[Any]) -> None:
+        """See to it that a script's required variables have values (spec §5.6)."""
 
     def step_environment(self, run: Run) -> dict[str, str]:
         """Return the ``env`` of a step."""
@@ -265,7 +266,6 @@ class Run:
             "strict": r.strict,
             "trace": r.trace,
             "start": r.start,
-            "tainted": r.tainted,
             "emitErrors": True,
             "explicitId": r.id is not None,
         }
@@ -289,6 +289,8 @@ class Run:
             if reply["state"] == "ready":
                 self.status = "running"
                 self.total = reply["total"]
+                if reply.get("required") and self.request.caller is None and self.request.parallel is None:
+                    await self._services.require(self, wire.decode(reply["required"]))
                 reply = await call("run.drive", **self._key)
             while True:
                 state = reply["state"]
@@ -307,7 +309,7 @@ class Run:
                 else:
                     break
             await self._end(reply)
-        except HostError as error:
+        except PinokioError as error:
             await self._end({"state": "error", "error": error.message, "detail": {**error.to_dict(), **error.context}})
         except Exception as error:  # a fault of ours: the run must end all the same
             await self._end(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+
+from pinokiocloud.script import wire
 
 __all__ = ["argv_line", "javascript_text", "joiner", "lines_of", "with_activation"]
 
@@ -20,13 +24,39 @@ def javascript_text(value: Any) -> str:
         return "false"
     if value is None:
         return "null"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
+    if isinstance(value, float):
+        return _number_text(value)
+    if value is wire.UNDEFINED:
+        return "undefined"
     if isinstance(value, (list, tuple)):
         return ",".join("" if item is None else javascript_text(item) for item in value)
     if isinstance(value, dict):
         return "[object Object]"
     return str(value)
+
+
+def _number_text(value: float) -> str:
+    """Return a number as ECMAScript writes it: 1e-05 is 0.00001."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0:
+        return "0"
+    negative, figures, exponent = Decimal(repr(value)).as_tuple()
+    assert isinstance(exponent, int)
+    digits = "".join(map(str, figures))
+    point = len(digits) + exponent  # where the decimal point is, counted from the first digit
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= 21:
+        text = digits + "0" * (point - len(digits))
+    elif 0 < point <= 21:
+        text = f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = f"0.{'0' * -point}{digits}"
+    else:
+        text = f"{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e{point - 1:+d}"
+    return f"-{text}" if negative else text
 
 
 def _quote(text: str) -> str:

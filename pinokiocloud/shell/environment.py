@@ -55,7 +55,8 @@ def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     source = os.environ if environ is None else environ
     if source.get("SSL_CERT_FILE"):
         env.setdefault("UV_SYSTEM_CERTS", "1")  # the variable itself is taken away (spec §4.2.6, 1)
-        env.setdefault("NODE_EXTRA_CA_CERTS", source["SSL_CERT_FILE"])
+        for key in ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE"):
+            env.setdefault(key, source["SSL_CERT_FILE"])
     return {**env, **_CONSTANTS}
 
 

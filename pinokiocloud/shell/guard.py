@@ -22,17 +22,20 @@ def _words(segment: str) -> list[str]:
         return segment.split()
 
 
-def _selects_other(words: list[str], base: Path, selected: bool) -> bool:
-    """Whether -n or -p names an environment other than base."""
+def _named(words: list[str]) -> str | None:
+    """Return the environment that -n or -p names."""
     for i, word in enumerate(words):
-        value = None
         if word in ("-n", "--name", "-p", "--prefix") and i + 1 < len(words):
-            value = words[i + 1]
-        elif word.startswith(("--name=", "--prefix=")):
-            value = word.split("=", 1)[1]
-        if value is not None:
-            return value != "base" and Path(value) != base
-    return selected
+            return words[i + 1]
+        if word.startswith(("--name=", "--prefix=")):
+            return word.split("=", 1)[1]
+    return None
+
+
+def _packages(words: list[str]) -> list[str]:
+    """Return what is neither an option nor a channel."""
+    channels = {i + 1 for i, word in enumerate(words) if word in ("-c", "--channel")}
+    return [word for i, word in enumerate(words) if i not in channels and not word.startswith("-")]
 
 
 def harms_base(message: str, *, base: Path, other_selected: bool) -> bool:
@@ -52,17 +55,17 @@ def harms_base(message: str, *, base: Path, other_selected: bool) -> bool:
         if len(words) < 2 or Path(words[0]).name not in ("conda", "mamba", "micromamba"):
             continue
         rest = words[1:]
-        env_update = rest[0] == "env" and len(rest) > 1 and rest[1] in ("update", "create", "remove")
-        if not env_update and rest[0] not in _COMMANDS:
+        of_env = rest[0] == "env" and len(rest) > 1 and rest[1] in ("update", "create", "remove")
+        if not of_env and rest[0] not in _COMMANDS:
             continue
-        if _selects_other(rest, base, other_selected):
-            continue
-        if env_update and rest[1] == "update":
+        named = _named(rest)
+        is_base = named == "base" or (named is not None and Path(named) == base)
+        if not is_base and (named is not None or other_selected or (of_env and rest[1] != "update")):
+            continue  # `conda env create` without a name makes the one that its file names
+        if of_env or any(word in _ALL or word.split("=", 1)[0] in _ALL for word in rest):
             return True
-        if any(word in _ALL or word.split("=", 1)[0] in _ALL for word in rest):
-            return True
-        for word in rest[1:]:
+        for word in _packages(rest[1:]):
             name = _NAME.match(word)
-            if name and not word.startswith("-") and name.group(1).lower() in _PACKAGES:
+            if name and name.group(1).lower() in _PACKAGES:
                 return True
     return False

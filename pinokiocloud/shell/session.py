@@ -52,6 +52,7 @@ class ShellSpec:
         group: the run that it belongs to.
         cols, rows: the terminal's size, characters.
         log: file that gets every byte of output.
+        echo: whether events also see the line that is typed, as in the reference (``strict``).
         once: run ``line`` as ``program -c``, without marks and prompt (``sudo``).
     """
 
@@ -67,6 +68,7 @@ class ShellSpec:
     cols: int = 100
     rows: int = 30
     log: Path | None = None
+    echo: bool = False
     once: bool = False
 
 
@@ -238,6 +240,8 @@ class ShellSession:
                 self.scanner.feed(self._plain.feed(data))
         else:
             self._echo += data
+            if self.spec.echo and not self.scanner.idle:
+                self.scanner.feed(self._plain.feed(data))
             self._look_for_refusal()
 
     def _look_for_refusal(self) -> None:
@@ -305,6 +309,7 @@ class ShellSession:
 
     def _exited(self, code: int) -> None:
         self._exit = code
+        self._output(self._marks.rest())
         self.scanner.feed(self._plain.feed(b"", final=True))
         self._changed.set()
 
@@ -435,8 +440,8 @@ class ShellSession:
         return b"err" in low  # "error:" and "errno ", also across lines or coloured
 
     def last_lines(self, count: int = 30) -> list[str]:
-        """Return the last lines of plain output, for error messages."""
-        text = PlainText().feed(bytes(self._raw[-65536:]), final=True)
+        """Return the last lines that commands printed, for error messages."""
+        text = PlainText().feed(bytes(self._said[-65536:]), final=True)
         return [line for line in text.split("\n") if line.strip()][-count:]
 
     @property

@@ -7,12 +7,13 @@ import re
 
 __all__ = ["PlainText", "strip_ansi"]
 
-# CSI, OSC (ended by BEL or ST), other string sequences, charset selections, and two-byte escapes
+_LONGEST = 4096  # characters of a string sequence (a title, a link): a longer one is no sequence
+_STRING = rf"[\]PX^_](?:[^\x07\x1b\n]{{0,{_LONGEST}}}"  # OSC, DCS, SOS, PM, APC: ended by BEL or ST
+# CSI, strings, charset selections, two-byte escapes. What is broken off loses its beginning; no ESC is ever left.
 _ANSI = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[()*+\-./][@-~0-9]|[ -/]?[0-~])"
+    rf"\x1b(?:\[[0-?]{{0,256}}[ -/]{{0,16}}[@-~]?|{_STRING}(?:\x07|\x1b\\))?|[ -/]{{1,16}}[0-~]?|[0-OQ-WYZ\\`-~])?"
 )
-_PARTIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[PX^_][^\x1b]*\x1b?|[()*+\-./]|[ -/])?\Z")
-_HELD = 4096  # an unfinished sequence longer than this is no sequence
+_PARTIAL = re.compile(rf"\x1b(?:\[[0-?]{{0,256}}[ -/]{{0,16}}|{_STRING})|[ -/]{{1,16}})?")
 
 
 def strip_ansi(text: str) -> str:
@@ -37,14 +38,21 @@ class PlainText:
             text = self._held + text
             self._held = ""
         if "\x1b" in text:
-            text = _ANSI.sub("", text)
-            at = text.rfind("\x1b")
-            if at >= 0 and not final and len(text) - at < _HELD and _PARTIAL.match(text, at):
-                self._held = text[at:]
-                text = text[:at]
+            at = len(text) if final else _unfinished(text)
+            self._held = text[at:]
+            text = _ANSI.sub("", text[:at])
         if "\r" in text:
             if text.endswith("\r") and not final:
                 self._held = "\r" + self._held
                 text = text[:-1]
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
+
+
+def _unfinished(text: str) -> int:
+    """Return where a sequence begins that the next chunk may finish; the text's length when there is none."""
+    at = text.rfind("\x1b")
+    if at == len(text) - 1:  # perhaps the first half of the ST that ends a string
+        before = text.rfind("\x1b", 0, at)
+        return before if before >= 0 and _PARTIAL.fullmatch(text, before, at) else at
+    return at if _PARTIAL.fullmatch(text, at) else len(text)

@@ -32,7 +32,7 @@ class _Entry:
     pid: int
     parent: int
     session: int
-    state: str
+    ended: bool
 
 
 def identity(pid: int) -> ProcessIdentity | None:
@@ -56,11 +56,13 @@ def _table() -> list[_Entry]:
             except OSError:
                 continue
             fields = text[text.rindex(b")") + 2 :].split()
-            entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), fields[0].decode()))
+            # A process whose main thread is gone is a zombie already while its other threads still hold its ports.
+            ended = fields[0] == b"Z" and int(fields[17]) <= 1
+            entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), ended))
         return entries
     for process in psutil.process_iter(["pid", "ppid"]):
         with contextlib.suppress(OSError, psutil.Error):
-            entries.append(_Entry(process.pid, process.info["ppid"] or 0, os.getsid(process.pid), "R"))
+            entries.append(_Entry(process.pid, process.info["ppid"] or 0, os.getsid(process.pid), ended=False))
     return entries
 
 
@@ -91,10 +93,10 @@ def tree(root: int, shell_id: str) -> list[int]:
                 grew = True
     for entry in table:
         # what was reparented carries only the variable
-        if entry.pid not in found and entry.pid > root and entry.state != "Z" and _marked(entry.pid, marker):
+        if entry.pid not in found and entry.pid > root and not entry.ended and _marked(entry.pid, marker):
             found.add(entry.pid)
     found.discard(own)
-    alive = [entry.pid for entry in table if entry.pid in found and entry.state != "Z"]
+    alive = [entry.pid for entry in table if entry.pid in found and not entry.ended]
     return sorted(alive, key=lambda pid: (pid != root, pid))
 
 

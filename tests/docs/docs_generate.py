@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from typer.main import get_command
+from typer.models import ArgumentInfo
 
 from pinokiocloud.cli.app import app
 from pinokiocloud.methods.registry import Method, load_methods
@@ -40,6 +42,9 @@ _SAME = {
     "clipboard": "show", "loading": "show", "log": "show",
     "jump": "script", "goto": "script",
 }  # fmt: skip
+
+
+_VALUE = {"home": "FOLDER", "args": "JSON", "action": "NAME"}
 
 
 def namespace(name: str) -> str:
@@ -75,28 +80,32 @@ def methods() -> str:
     return "\n".join(lines).rstrip()
 
 
-def commands() -> dict[str, Any]:
-    """Give the commands by name."""
-    return dict(sorted(get_command(app).commands.items()))  # type: ignore[attr-defined]
+def commands() -> dict[str, Callable[..., Any]]:
+    """Give the commands' functions by name."""
+    found = [(item.name or item.callback.__name__.strip("_").replace("_", "-"), item.callback) for item in app.registered_commands]
+    return dict(sorted(found))
 
 
-def options(command: Any) -> str:
-    """Give the table of a command's arguments and options."""
+def options(command: Callable[..., Any]) -> str:
+    """Give the table of a command's arguments and options, from the annotations that typer reads."""
     lines = ["| Argument or option | What it does |", "|---|---|"]
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            name = parameter.name.upper() if parameter.required else f"[{parameter.name.upper()}]"
-            shown = f"`{name}`"
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, info = get_args(hints[name])[:2]
+        told = cell(info.help or "")
+        if isinstance(info, ArgumentInfo):
+            word = info.metavar or name.upper()
+            shown = word if parameter.default is inspect.Parameter.empty else f"[{word}]"
         else:
-            value = "" if parameter.is_flag else f" {parameter.metavar or parameter.type.name.upper()}"
-            shown = f"`{', '.join(parameter.opts)}{value}`"
-        told = cell(parameter.help or "")
-        if parameter.multiple:
-            told += " May be given several times."
-        default = parameter.default
-        if default not in (None, False, [], ()) and not callable(default) and not parameter.required:
-            told += f" Default: `{default}`."
-        lines.append(f"| {shown} | {told} |")
+            flag = kind is bool
+            names = [info.default, *(info.param_decls or ())]  # in an annotation the first name stands where a default would
+            decls = ", ".join(text.partition("/")[0] for text in names if isinstance(text, str))
+            shown = decls if flag else f"{decls} {info.metavar or _VALUE.get(name, name.upper())}"
+            if get_origin(kind) is list or any(get_origin(one) is list for one in get_args(kind)):
+                told += " May be given several times."
+            if not flag and parameter.default not in (None, inspect.Parameter.empty):
+                told += f" Default: `{parameter.default}`."
+        lines.append(f"| `{shown.replace('|', '/')}` | {told} |")
     return "\n".join(lines)
 
 

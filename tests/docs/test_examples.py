@@ -68,7 +68,8 @@ def _python(block: Block, expected: Block | None, place: Path, home: Path) -> No
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page: Path, place: Path, home: Path) -> None:
     found = blocks(page)
-    for block, following in zip(found, [*found[1:], None], strict=True):
+    for at, block in enumerate(found):
+        following = found[at + 1] if at + 1 < len(found) else None
         if block.mark.startswith("file: "):
             file = place / block.mark.removeprefix("file: ")
             file.parent.mkdir(parents=True, exist_ok=True)

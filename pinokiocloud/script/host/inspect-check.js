@@ -8,7 +8,7 @@ const variables = require('./variables')
 const { compile } = require('./scanner')
 const { sourceOf, jsonFault } = require('./inspect-source')
 const { Reads, SymbolicRenderer, unknown, templateFaults, PURE } = require('./inspect-symbolic')
-const { isDenied } = require('./inspect-world')
+const { isDenied, isThere } = require('./inspect-world')
 
 const SKIPPED = new Set(['node_modules', '.git', 'site-packages', '__pycache__', 'logs', 'cache', 'dist', 'build'])
 const DEPTH = 4
@@ -65,7 +65,7 @@ function loadFault (engine, file) {
 // ---- finding scripts -----------------------------------------------------------------------------------------------
 /** Whether a folder was made by an install: a clone of another repository, an environment, packages. */
 function isForeign (folder) {
-  return ['.git', 'pyvenv.cfg', 'conda-meta'].some(name => fs.existsSync(path.join(folder, name)))
+  return ['.git', 'pyvenv.cfg', 'conda-meta'].some(name => isThere(path.join(folder, name)))
 }
 
 /** Whether a file lies in what an install made below `root`: in a new copy of the app it is not there. */
@@ -136,11 +136,12 @@ async function menuIn (engine, app, world, loaded = {}) {
   try {
     if (typeof menu === 'function') {
       const isAsync = menu.constructor && menu.constructor.name === 'AsyncFunction'
-      menu = await world.within(async () => {
+      const box = await world.within(async () => {
         const value = found.value.menu(world.kernel, world.info(found.root))
         // only a real async function is awaited; in a box, for a Promise must stay one
         return { value: isAsync ? await value : value }
-      }).then(box => box.value)
+      })
+      menu = box.value
       if (!Array.isArray(menu)) {
         const what = menu && typeof menu.then === 'function' ? 'a Promise: declare the function as async' : menu === undefined ? 'nothing' : typeof menu
         return { ...out, ok: false, kind: 'value', fault: { file: found.file, line: lineOfMenu(found.file), reason: `the menu function gives ${what}, not a list`, blame: 'app' } }
@@ -173,6 +174,7 @@ async function menusIn (engine, app, worlds, states) {
     for (const { state, installed, running, local } of states) {
       world.state({ running, local: wire.decode(local), installed: installed ? app : null, hidden: installed ? null : hiddenBelow(app) })
       const told = await menuIn(engine, app, world, loaded)
+      if (!told.ok && told.fault.blame === 'late') return [{ ...told, machines: Object.keys(worlds), states: states.map(s => s.state) }]
       const key = JSON.stringify(told)
       if (!out.has(key)) out.set(key, { ...told, machines: [], states: [] })
       const same = out.get(key)
@@ -277,8 +279,9 @@ function renderStep (engine, world, at, raw) {
     if (typeof value === 'string' && value.includes('{{')) {
       if (renderer.depends.size && [...renderer.depends.keys()].some(t => value.includes(t))) out.state = 'maybe'
       else if (renderer.failed.has(value)) { // an undefined value means no; one that throws fails the step (architecture §4)
-        out.state = renderer.failed.get(value) === 'its value is undefined' ? 'no' : 'throws'
-        out.when = { template: value, reason: renderer.failed.get(value) }
+        const reason = renderer.failed.get(value)
+        out.state = reason === 'its value is undefined' ? 'no' : reason.includes('does not compile') ? 'broken' : 'throws'
+        out.when = { template: value, reason }
       }
     } else if (!value) out.state = 'no'
     else if (typeof value.then === 'function') out.when = { template: raw.when, promise: true }
@@ -324,6 +327,7 @@ async function checkScript (engine, file, worlds) {
     if (got.body === null) {
       const fault = got.fault || loadFault(engine, file)
       const known = out.findings.find(f => f.reason === fault.reason)
+      if (fault.blame === 'late') { out.findings.push({ kind: 'load', ...fault, machines: Object.keys(worlds) }); break } // once is enough to wait
       if (known) known.machines.push(name); else out.findings.push({ kind: 'load', ...fault, machines: [name] })
       continue
     }
@@ -398,9 +402,10 @@ function eventFault (item) {
   if (!item || typeof item !== 'object') return null
   const { event } = item
   if (event === undefined || event === null || event instanceof RegExp || STREAM_WORDS.has(event)) return null
-  if (typeof event !== 'string') return { kind: 'form', text: String(event) }
+  if (typeof event !== 'string') return { kind: 'value', text: String(event) }
   if (event.includes('{{')) return null
-  try { return compile(event) === null ? { kind: 'form', text: event } : null } catch (e) { return { kind: 'regex', text: event, reason: e.message } }
+  try { compile(event) } catch (e) { return { kind: 'regex', text: event, reason: e.message } }
+  return /^\/[\s\S]+\/[dgimsuy]*$/.test(event) ? null : { kind: 'form', text: event }
 }
 
 module.exports = { checkScript, menuIn, menusIn, scan, stepsOn, locate, stepScope, describe, loadFault, eventFault, symbolicKernel }

@@ -7,7 +7,7 @@ const path = require('path')
 const wire = require('./wire')
 const memory = require('./memory')
 const variables = require('./variables')
-const { templatesOf } = require('./render')
+const { templatesOf, holdsBraces } = require('./render')
 const { Reads, SymbolicRenderer, unknown, isUnknown, watched } = require('./inspect-symbolic')
 const { stepsOn, locate, describe, loadFault, symbolicKernel } = require('./inspect-check')
 
@@ -21,6 +21,7 @@ const SILENT = new Set(['log', 'fs.write', 'fs.append', 'fs.cat', 'fs.rm', 'fs.r
   'shell.stop', 'clipboard.copy'])
 const MAKES = { 'fs.write': ['path'], 'fs.append': ['path'], 'fs.make': ['path'], 'fs.mkdir': ['path'], 'fs.copy': ['dest'], 'fs.move': ['dest', 'to'], 'fs.download': ['path'], 'json.write': ['path'] }
 const REMOVES = { 'fs.rm': ['path'], 'fs.remove': ['path'], 'fs.rmdir': ['path'], 'fs.move': ['src', 'from'] }
+const NEEDS = { 'fs.read': ['path'], 'fs.cat': ['path'], 'json.read': ['path'], 'fs.copy': ['src'], 'fs.move': ['src', 'from'] }
 const SHELLS = new Set(['shell.run', 'shell.start', 'shell.enter', 'shell.write', 'exec', 'hf.download', 'script.download', 'app.download'])
 
 /** The files as they will be: what is on disk now, with what the steps so far made and removed. */
@@ -45,7 +46,14 @@ class Files {
 function onDisk (file) { try { return fs.existsSync(file) } catch (e) { return false } }
 
 class Planner {
-  constructor (engine, world) {
+  /**
+   * @param {object} engine  the host's engine
+   * @param {World} world  the machine
+   * @param {string[]|null} methods  the names of all methods; null when they do not matter
+   */
+  constructor (engine, world, methods = null) {
+    this.methods = methods === null ? null : new Set(methods)
+    this.keys = {}
     this.engine = engine
     this.world = world
     this.reads = new Reads()
@@ -71,12 +79,13 @@ class Planner {
     if (fault) return { ...out, ok: false, fault }
     const steps = list.steps.map(s => s.step)
     if (!steps.length) return { ...out, ok: false, fault: { file, reason: `its list of steps '${action}' is empty` } }
-    const run = { file, self: got.body, steps, args, maybe, input: args, places: locate(file, action, steps), templates: templatesOf(steps), current: 0, until: -1, depth, last: undefined }
+    const run = { file, self: got.body, steps, args, maybe, input: args, places: locate(file, action, steps), templates: holdsBraces(args) ? templatesOf(steps) : null, current: 0, until: -1, depth, last: undefined }
     this.running.add(file)
     this.locals[file] = {}
     await this.walk(run, out)
-    out.daemon = Boolean(got.body.daemon)
-    out.result = run.last
+    const failed = out.entries.some(entry => entry.state === 'fault') // a failed child gives its caller nothing (spec §2.9.2)
+    out.daemon = Boolean(got.body.daemon) && !failed
+    out.result = failed ? undefined : run.last
     if (!out.daemon) { this.running.delete(file); delete this.locals[file] }
     return out
   }
@@ -105,7 +114,7 @@ class Planner {
     const entry = { index, file: source.file, line: node ? node.loc.start.line : undefined, state: 'run', depends: [], failed: [], notes: [], next: successor }
     if (raw === null || typeof raw !== 'object') { entry.state = 'fault'; entry.notes.push('it is no step'); entry.next = null; return entry }
     if (raw.id !== undefined) entry.id = raw.id
-    const renderer = new SymbolicRenderer(this.scope(run), this.reads, t => run.templates.has(t))
+    const renderer = new SymbolicRenderer(this.scope(run), this.reads, t => run.templates === null || run.templates.has(t)) // text from outside is no template (architecture §4)
     let rendered
     try { rendered = renderer.render(raw) } catch (e) { entry.state = 'fault'; entry.notes.push(`it cannot be rendered: ${e.message}`); entry.next = null; return entry }
     entry.failed = [...renderer.failed].map(([template, reason]) => ({ template, reason }))
@@ -115,6 +124,7 @@ class Planner {
     if (!rendered.method) { entry.state = 'fault'; entry.notes.push('it has no method'); entry.next = null; return entry }
 
     const origin = { script: run.file, step: index }
+    if (!this.known(rendered, run, entry)) { entry.state = 'fault'; entry.next = null; return entry } // before its condition is looked at (spec §2.3)
     const condition = this.condition(raw, rendered, renderer, entry)
     if (condition === 'no') { entry.state = 'skip'; run.input = null; run.last = null; return entry }
     if (condition === 'throws') { entry.state = 'fault'; entry.next = null; return entry }
@@ -122,14 +132,33 @@ class Planner {
     if (uncertain) entry.state = condition === 'maybe' ? 'if' : 'maybe'
     const params = this.settle(rendered.params, renderer.depends)
     const result = await this.effect({ run, entry, rendered, params, origin, maybe: uncertain ? origin : null })
+    if (entry.missing && entry.state === 'run') { entry.state = 'fault'; entry.next = null; return entry }
     this.goOn({ run, entry, rendered, renderer, params, successor, condition })
     run.last = run.input = condition === 'maybe' || index < run.until ? unknown(origin, this.reads) : result
     if (typeof rendered.returns === 'string') {
       const [store, name] = rendered.returns.split('.')
       const table = store === 'local' ? this.locals[run.file] : store === 'global' ? this.global(run.file) : null
       if (table && name) table[name] = run.last
+    } else if (rendered.returns && typeof rendered.returns === 'object' && run.last) { // always undefined (spec §2.7)
+      for (const key of Object.keys(rendered.returns)) if (key.startsWith('local.')) this.locals[run.file][key.slice(6)] = undefined
     }
     return entry
+  }
+
+  /** Whether there is such a method or step module. */
+  known (rendered, run, entry) {
+    const { method, uri } = rendered
+    if (typeof method !== 'string' || method.includes('{{')) return true
+    if (uri) {
+      let file = null
+      try { file = this.engine.paths.resolve(String(uri), path.dirname(run.file)) } catch (e) { /* said below */ }
+      if (file !== null && this.files.exists(file) !== false) return true
+      entry.notes.push(`the module ${uri} does not exist`)
+      return false
+    }
+    if (this.methods === null || this.methods.has(method) || method.startsWith('kernel.')) return true
+    entry.notes.push(`there is no method '${method}'`)
+    return false
   }
 
   /** 'yes', 'no', 'maybe' or 'throws'; what it rests on goes into the entry. */
@@ -186,16 +215,25 @@ class Planner {
       this.files.add('shell', null, origin, maybe)
       return unknown(origin, this.reads)
     }
-    for (const key of MAKES[method] || []) { const file = at(given[key]); if (file) this.files.add('made', file, origin, maybe) }
+    for (const key of NEEDS[method] || []) {
+      const file = at(given[key])
+      if (file && this.files.exists(file) === false) { entry.missing = true; entry.notes.push(`there is no ${file}`) }
+    }
+    const empty = method === 'fs.write' && !['json', 'json2', 'buffer', 'text'].some(key => given[key]) // removes the file (spec §4.4)
+    for (const key of MAKES[method] || []) { const file = at(given[key]); if (file) this.files.add(empty ? 'gone' : 'made', file, origin, maybe) }
     for (const key of REMOVES[method] || []) { const file = at(given[key]); if (file) this.files.add('gone', file, origin, maybe) }
     switch (method) {
       case 'local.set': if (isUnknown(params)) this.locals[run.file] = unknown(origin, this.reads); else this.assign(local, given, maybe, origin, v => { this.locals[run.file] = v }); return undefined
       case 'local.rm': if (Array.isArray(params) && !maybe) for (const key of params) memory.remove(local, String(key)); return undefined
       case 'global.set': this.assign(this.global(run.file), given, maybe, origin, v => { this.globals[run.file] = v }); return undefined
-      case 'set': if (given.local) this.assign(local, given.local, maybe, origin, v => { this.locals[run.file] = v }); return undefined
+      case 'set': if (given.local) this.assign(local, given.local, maybe, origin, v => { this.locals[run.file] = v })
+        if (given.key) Object.assign(this.keys, given.key)
+        return undefined
       case 'local.import': for (const key of Object.keys(given)) local[key] = this.locals[at(given[key])]; return undefined
       case 'json.get': for (const key of Object.keys(given)) local[key] = unknown(origin, this.reads); return undefined
       case 'env.set': if (!maybe) for (const key of Object.keys(given)) this.env[key] = given[key]; return undefined
+      case 'env.switch': for (const key of Object.keys(given)) this.env[key] = unknown(origin, this.reads); return undefined
+      case 'import': entry.missing = true; entry.notes.push("'import' always fails, as in the original"); return undefined
       case 'script.return': return params
       case 'jump': case 'goto': return given.params !== undefined ? given.params : given.input
       case 'fs.exists': { const file = at(given.path); const there = file ? this.files.exists(file) : null; return typeof there === 'boolean' ? there : unknown(origin, this.reads) }
@@ -233,13 +271,15 @@ class Planner {
     if (this.running.has(file)) { entry.notes.push('it is running already then, so nothing happens'); return undefined }
     const there = this.files.exists(file)
     if (!onDisk(file)) {
-      entry.notes.push(there === false ? 'there is no such script' : 'the script is not there yet')
+      entry.missing = there === false
+      entry.notes.push(there === false ? `there is no script ${file}` : 'the script is not there yet')
       return unknown(origin, this.reads)
     }
     if (run.depth >= DEEPEST) { entry.notes.push('the plan does not go deeper'); return unknown(origin, this.reads) }
     const args = given.params === undefined ? (given.args === undefined ? {} : given.args) : given.params
     const child = await this.script(file, { args, action: 'run', maybe, depth: run.depth + 1 })
     entry.child = { ...child, result: undefined }
+    entry.missing = !child.ok
     return child.result
   }
 
@@ -300,7 +340,7 @@ class Planner {
       exists: (...p) => known(this.files.exists(at(cwd, ...p))),
       running: (...p) => this.running.has(at(cwd, ...p)) || undefined,
       ready: (...p) => this.running.has(at(cwd, ...p)),
-      key: engine.key,
+      key: host => watched(host in this.keys ? this.keys[host] : engine.key(host), reads),
       pip: world.sim.pip,
       kernel
     }

@@ -10,7 +10,7 @@ const { makeInfo } = require('./kernel')
 const { unknown } = require('./inspect-symbolic')
 
 const FIRST_PORT = 42003
-const SLOW = 5000 // ms that a menu or a script's function may take
+const SLOW = 3000 // ms that a menu or a script's function may take
 
 // What scripts expect of the environment of a system that this process does not run on.
 const ENVIRONMENTS = {
@@ -147,7 +147,7 @@ class World {
 const real = {}
 
 /** Whether a file is there, whatever state the world is in. */
-function isThere (file) { try { return real.existsSync(file) } catch (e) { return false } }
+function isThere (file) { try { return (real.existsSync || fs.existsSync)(file) } catch (e) { return false } }
 
 /** Changes what this process lets scripts do: no connections, and file checks that answer for the world's state. */
 function tame () {
@@ -185,4 +185,4 @@ function tame () {
   }
 }
 
-module.exports = { World, tame, isDenied, SLOW }
+module.exports = { World, tame, isDenied, isThere }

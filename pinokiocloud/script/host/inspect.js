@@ -72,7 +72,7 @@ const operations = {
   },
 
   async 'inspect.plan' (engine, m) {
-    const planner = new Planner(engine, worldOf(engine, m, { port: m.port }))
+    const planner = new Planner(engine, worldOf(engine, m, { port: m.port }), m.methods)
     return planner.plan(m.path, { args: m.hasArgs ? wire.decode(m.args) : {}, action: m.action || 'run' })
   }
 }

@@ -4,6 +4,7 @@
 const fs = require('fs')
 const path = require('path')
 const { isPureScript } = require('./purity')
+const { textOf } = require('./words')
 
 /** Why a script could not be loaded; the caller turns it into the reference's behaviour. */
 class LoadError extends Error {
@@ -16,13 +17,16 @@ class LoadError extends Error {
 }
 
 function describe (file, cause) {
-  if (!(cause instanceof Error)) return `${file}: it throws ${String(cause)}`
+  if (!(cause instanceof Error)) return `${file}: it throws ${textOf(cause)}`
   const head = String(cause.stack || '').split('\n')
   const where = /^(.*?):(\d+)$/.exec(head[0])
   if (cause instanceof SyntaxError && where) return `${where[1]}:${where[2]}: ${cause.name}: ${cause.message}`
   const frame = head.map(l => /\(?((?:\/|file:)[^()]*):(\d+):\d+\)?$/.exec(l)).find(m => m && !m[1].includes(path.dirname(__filename)))
   return `${frame ? `${frame[1]}:${frame[2]}` : file}: ${cause.name}: ${cause.message}`
 }
+
+/** `X.JSON`: only the suffix in small letters is JSON to Node. */
+function isOddJson (file) { const suffix = path.extname(file); return suffix !== '.json' && suffix.toLowerCase() === '.json' }
 
 /** Forgets a module and everything that it required (spec §1.3). */
 function purge (file, seen = new Set()) {
@@ -43,7 +47,7 @@ class Loader {
     purge(key)
     this.loads++
     let value
-    try { value = require(file) } catch (e) { throw new LoadError(file, e) }
+    try { value = isOddJson(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : require(file) } catch (e) { throw new LoadError(file, e) }
     if (value && typeof value === 'object' && value[Symbol.toStringTag] === 'Module' && 'default' in value) value = value.default
     if (typeof value === 'function') {
       try { return new value() } catch (e) { /* arrow and async functions, and constructors that need the kernel, stay functions */ }

@@ -10,12 +10,13 @@ const variables = require('./variables')
 const { Loader } = require('./loader')
 const { Paths } = require('./paths')
 const { Queue } = require('./queue')
-const { Renderer } = require('./render')
+const { Renderer, templatesOf } = require('./render')
 const { Run, Halt } = require('./run')
 const { Scanner, required } = require('./scanner')
 const { makeKernel, makeInfo, makeScriptApi } = require('./kernel')
 
-const BEACON = 512 // bytes of the shared file that tells what is being evaluated
+const LARGEST_WRITE = 1 << 24
+const BEACON = 16384 // bytes of the shared file that tells what is being evaluated
 
 globalThis.require = require // recorded: templates see a `require` (case tpl-globals)
 
@@ -68,17 +69,26 @@ class Engine {
   }
 
   // ---- towards Python -------------------------------------------------------------------------------------------
-  send (message) {
-    this.out.push(JSON.stringify(message))
+  send (message, where = '') {
+    let text
+    try { text = JSON.stringify(message) } catch (e) { // larger than any string may be: whoever waits must hear of it
+      text = JSON.stringify(message.re === undefined ? { op: 'stray', message: `${message.op} cannot be told: ${e.message}` } : { re: message.re, error: { name: e.name, message: `${where}a value cannot be handed over: ${e.message}` } })
+    }
+    this.out.push(text)
     if (!this.flushing) { this.flushing = true; setImmediate(() => this.flush()) }
   }
 
   flush () {
     this.flushing = false
     if (!this.out.length) return
-    const text = this.out.length === 1 ? this.out[0] : this.out.join('\n')
+    const { out } = this
     this.out = []
-    this.socket.write(text + '\n')
+    let text = ''
+    for (const line of out) { // a string has a largest length
+      if (text && text.length + line.length > LARGEST_WRITE) { this.socket.write(text); text = '' }
+      if (line.length > LARGEST_WRITE) { this.socket.write(line); text = '\n' } else text += line + '\n'
+    }
+    this.socket.write(text)
   }
 
   notify (message) { this.send(message) }
@@ -97,10 +107,10 @@ class Engine {
   }
 
   /** Tells, outside of this process, which step is being evaluated: for the report when it never ends. */
-  beacon (run) {
-    if (this.lastBeacon === run && this.lastStep === run.current) return
-    this.lastBeacon = run; this.lastStep = run.current
-    const n = this.beaconBuffer.write(`${run.current}\n${run.id}\n`, 0, BEACON, 'utf8')
+  beacon (run, step = run.current) {
+    if (this.lastBeacon === run && this.lastStep === step) return
+    this.lastBeacon = run; this.lastStep = step
+    const n = this.beaconBuffer.write(`${step}\n${run.id}\n${run.path}\n`, 0, BEACON, 'utf8')
     fs.writeSync(this.beaconFd, this.beaconBuffer, 0, n, 0)
   }
 
@@ -140,14 +150,25 @@ class Engine {
     return Object.fromEntries(names.map((name, i) => [name, values[i]]))
   }
 
-  renderPlain (value, vars, allowUndefined = false) {
+  renderPlain (value, vars, allowUndefined = false, trusted = undefined, first = 0) {
     const all = { _: require('lodash'), os, path, ...vars, ...this.plainVariables(), ...('platform' in vars ? pickEngine(vars) : {}) }
     const names = Object.keys(all)
     const warnings = []
-    const renderer = new Renderer(names, names.map(n => all[n]), undefined, (template, reason) => warnings.push({ template, reason }))
-    const out = renderer.render(value, allowUndefined)
+    const renderer = new Renderer(names, names.map(n => all[n]), trusted, (template, reason) => warnings.push({ template, reason }))
+    const out = renderer.render(value, allowUndefined, first)
     this.warnings = warnings
     return out
+  }
+
+  /**
+   * A template that a step handed on by triple braces (`on[].return`, `notify`): what a shell printed is no template,
+   * and neither is what came into the handler from outside.
+   */
+  renderLate (value, vars, id) {
+    const run = this.runs.get(id)
+    if (run && run.strict) return this.renderPlain(value, vars)
+    const own = run && run.trusted ? t => run.trusted(t) : (templates => t => templates.has(t))(templatesOf(value))
+    return this.renderPlain(value, vars, false, own, 1)
   }
 
   meta (name) {
@@ -185,11 +206,10 @@ const operations = {
     if (m.argsOf !== undefined) {
       const caller = engine.runs.get(m.argsOf)
       args = caller && caller.pending && caller.pending.req.params ? caller.pending.req.params.params : undefined
-      m.tainted = caller ? caller.tainted : m.tainted
-    } else if (m.hasArgs) { args = wire.decode(m.args); m.outside = true }
+    } else if (m.hasArgs) args = wire.decode(m.args)
     const run = new Run(engine, { ...m, id: m.run, args })
     if (m.parallel && engine.runs.get(run.id)) run.args = engine.runs.get(run.id).args // on[].trigger: its own input, the run's args
-    engine.beacon(run)
+    engine.beacon(run, 'load')
     try { await run.load() } catch (e) {
       if (!(e instanceof Halt)) throw e
       if (run.tracing || m.emitErrors) engine.emit(run, 'error', e.message, undefined)
@@ -200,7 +220,8 @@ const operations = {
     const first = run.steps[0]
     if (first === null || first === undefined) return { state: 'rejected', error: `TypeError: Cannot read properties of ${first} (reading 'queue'): step 0 of ${run.path} is ${first}`, detail: { code: 'step', index: 0, hint: 'a step is an object with a method' } }
     if (!m.parallel) { engine.runs.set(run.id, run); engine.readiness.set(run.path, 'starting') } else engine.parallel.set(m.parallel, run)
-    return { state: 'ready', total: run.steps.length }
+    const asks = Array.isArray(run.body.pre) ? run.body.pre : Array.isArray(run.body.env) ? run.body.env : null
+    return { state: 'ready', total: run.steps.length, required: asks ? wire.encode(asks) : null }
   },
 
   async 'run.drive' (engine, m) { const run = engine.runOf(m); return run ? run.drive(m.slice) : { state: 'stopped' } },
@@ -303,7 +324,7 @@ const operations = {
   'scan.feed' (engine, m) { return engine.scanners.get(m.scan).feed(m.text, m.start, m.fresh) },
   'scan.final' (engine, m) { const s = engine.scanners.get(m.scan); return { errors: s.final(m.text), event: s.event === undefined ? { $: 'undef' } : s.event } },
   'scan.close' (engine, m) { engine.scanners.delete(m.scan); return true },
-  'scan.notify' (engine, m) { return { value: wire.encode(engine.renderPlain(wire.decode(m.template), { event: wire.decode(m.event) })) } },
+  'scan.notify' (engine, m) { return { value: wire.encode(engine.renderLate(wire.decode(m.template), { event: wire.decode(m.event) }, m.run)) } },
   async screen (engine, m) { const { dump } = require('./screen'); return dump(m.text, m) },
   /** shell.enter: the first `on` item with a defined `return` that matches the whole screen (spec §4.3). */
   'screen.match' (engine, m) {
@@ -314,7 +335,7 @@ const operations = {
       if (!regex) continue
       const matches = [...m.text.replace(/\r?\n|\r/g, '').matchAll(regex)]
       if (!matches.length) continue
-      return { value: wire.encode(engine.renderPlain(handler.return, { event: { matches, raw: m.text } })) }
+      return { value: wire.encode(engine.renderLate(handler.return, { event: { matches, raw: m.text } }, m.run)) }
     }
     return { value: null, none: true }
   }
@@ -341,7 +362,8 @@ async function handle (engine, message) {
   } catch (e) {
     reply = { re: message.id, error: { name: e && e.name, message: (e && e.message) || String(e), stack: e && e.stack } }
   }
-  if (message.id !== undefined) engine.send(reply)
+  const run = message.run === undefined ? undefined : engine.runOf(message)
+  if (message.id !== undefined) engine.send(reply, run ? `step ${run.current} of ${run.path}: ` : '')
 }
 
 function main () {

@@ -6,9 +6,11 @@
 const acorn = require('acorn')
 
 const GLOBALS = new Set(['Array', 'Object', 'JSON', 'Math', 'String', 'Number', 'Boolean', 'undefined', 'NaN', 'Infinity',
-  'encodeURIComponent', 'decodeURIComponent', 'parseInt', 'parseFloat', 'module', 'exports', '__dirname', '__filename'])
+  'encodeURIComponent', 'decodeURIComponent', 'parseInt', 'parseFloat', '__dirname', '__filename'])
 const IMPURE_MEMBERS = new Set(['random', 'push', 'pop', 'shift', 'unshift', 'splice', 'sort', 'reverse', 'fill', 'copyWithin',
-  'assign', 'defineProperty', 'defineProperties', 'setPrototypeOf', 'freeze', 'constructor', '__proto__', 'call', 'apply', 'bind', 'eval'])
+  'assign', 'defineProperty', 'defineProperties', 'setPrototypeOf', 'freeze', 'constructor', '__proto__', 'call', 'apply', 'bind', 'eval',
+  'seal', 'preventExtensions', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'getOwnPropertyDescriptors', 'getOwnPropertyNames',
+  '__defineGetter__', '__defineSetter__'])
 const PURE_MODULES = new Set(['path', 'node:path'])
 const FORBIDDEN = new Set(['UpdateExpression', 'AwaitExpression', 'YieldExpression', 'ImportExpression', 'ThisExpression',
   'ClassDeclaration', 'ClassExpression', 'ThrowStatement', 'WhileStatement', 'DoWhileStatement', 'ForStatement', 'ForInStatement',
@@ -27,7 +29,7 @@ class Checker {
       case 'Identifier': return scope.has(node.name) || GLOBALS.has(node.name)
       case 'MemberExpression': {
         if (!this.pure(node.object, scope)) return false
-        if (node.computed) return this.pure(node.property, scope)
+        if (node.computed) return node.property.type === 'Literal' && !IMPURE_MEMBERS.has(String(node.property.value)) // any other name may be one of them
         return !IMPURE_MEMBERS.has(node.property.name)
       }
       case 'Property': return node.kind === 'init' && (!node.computed || this.pure(node.key, scope)) && this.pure(node.value, scope)
@@ -62,7 +64,7 @@ class Checker {
 
   bind (pattern, scope) {
     if (pattern.type === 'Identifier') { scope.add(pattern.name); return true }
-    if (pattern.type === 'ObjectPattern') return pattern.properties.every(p => p.type === 'Property' && !p.computed && this.bind(p.value, scope))
+    if (pattern.type === 'ObjectPattern') return pattern.properties.every(p => p.type === 'Property' && !p.computed && !IMPURE_MEMBERS.has(p.key.name || String(p.key.value)) && this.bind(p.value, scope))
     if (pattern.type === 'ArrayPattern') return pattern.elements.every(e => !e || this.bind(e, scope))
     if (pattern.type === 'AssignmentPattern') return this.pure(pattern.right, scope) && this.bind(pattern.left, scope)
     if (pattern.type === 'RestElement') return this.bind(pattern.argument, scope)

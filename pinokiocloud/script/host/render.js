@@ -43,17 +43,22 @@ function isPlain (value) {
 }
 
 /** Whether another pass is due: a template in a key, or in a string that is directly a value of an object. */
-function holdsTemplate (value) {
+function holdsTemplate (value, above = []) {
+  if (above.includes(value)) return false // it contains itself
   if (Array.isArray(value)) {
-    for (const item of value) if (typeof item === 'object' && holdsTemplate(item)) return true
+    above.push(value)
+    for (const item of value) if (typeof item === 'object' && holdsTemplate(item, above)) return true
+    above.pop()
     return false
   }
   if (!isPlain(value)) return false
+  above.push(value)
   for (const key of Object.keys(value)) {
     if (key.length > 3 && ANY.test(key)) return true
     const item = value[key]
-    if (typeof item === 'string') { if (item.length > 3 && ANY.test(item)) return true } else if (item && typeof item === 'object' && holdsTemplate(item)) return true
+    if (typeof item === 'string') { if (item.length > 3 && ANY.test(item)) return true } else if (item && typeof item === 'object' && holdsTemplate(item, above)) return true
   }
+  above.pop()
   return false
 }
 
@@ -76,6 +81,20 @@ function unescape (value, seen = new Set()) {
   return out
 }
 
+const literals = new Map()
+
+/** Whether an expression reads nothing at all: what it gives is text that the script itself holds. */
+function isLiteral (expression) {
+  let known = literals.get(expression)
+  if (known === undefined) {
+    const pure = node => node.type !== 'Identifier' && !/Function|Class|This|MetaProperty|Import/.test(node.type) &&
+      Object.values(node).every(item => !item || typeof item !== 'object' || (Array.isArray(item) ? item : [item]).every(part => !part || typeof part.type !== 'string' || pure(part)))
+    try { known = pure(require('acorn').parseExpressionAt(expression, 0, { ecmaVersion: 'latest' })) } catch (e) { known = false }
+    literals.set(expression, known)
+  }
+  return known
+}
+
 /** One rendering: the variables, and what may be evaluated. */
 class Renderer {
   /**
@@ -83,11 +102,13 @@ class Renderer {
    * @param {any[]} values    their values
    * @param {(template: string) => boolean} [trusted]  whether a template found in a *rendered* value is the script's own
    * @param {(template: string, reason: string) => void} [warn]
+   * @param {(text: string) => void} [learn]  gets text that an expression made of nothing but literals: the script's own
    */
-  constructor (names, values, trusted, warn) {
+  constructor (names, values, trusted, warn, learn) {
     this.names = names; this.values = values
     this.trusted = trusted || (() => true)
     this.warn = warn || (() => {})
+    this.learn = learn || (() => {})
     this.pass = 0
     this.allowUndefined = false
     this.threw = null
@@ -100,7 +121,9 @@ class Renderer {
     const fn = compiler.compile(this.names, expression)
     if (typeof fn !== 'function') throw new CompileError(template, fn)
     try {
-      return { value: fn.apply(globalThis, this.values) }
+      const value = fn.apply(globalThis, this.values)
+      if (typeof value === 'string' && value.includes('{{') && isLiteral(expression)) this.learn(value)
+      return { value }
     } catch (e) {
       this.threw = { template, error: e }
       this.warn(template, `it throws ${e && e.message !== undefined ? (e.name || 'Error') + ': ' + e.message : String(e)}`)
@@ -141,20 +164,25 @@ class Renderer {
     return out
   }
 
-  value (value) {
+  value (value, above = []) {
     if (typeof value === 'string') return this.string(value)
-    if (value === null || typeof value !== 'object') return value
+    if (value === null || typeof value !== 'object' || above.includes(value)) return value
+    if (!Array.isArray(value) && !isPlain(value)) return value
+    above.push(value)
+    try { return this.container(value, above) } finally { above.pop() }
+  }
+
+  container (value, above) {
     if (Array.isArray(value)) {
       const out = []
-      for (const item of value) { const next = this.value(item); if (next !== undefined) out.push(next) }
+      for (const item of value) { const next = this.value(item, above); if (next !== undefined) out.push(next) }
       return out
     }
-    if (!isPlain(value)) return value
     try {
       const out = {}
       for (const key of Object.keys(value)) {
         const nextKey = this.string(key)
-        const next = this.value(value[key])
+        const next = this.value(value[key], above)
         if (nextKey === null || nextKey === false) continue
         out[nextKey] = next
       }
@@ -166,25 +194,30 @@ class Renderer {
     }
   }
 
-  /** All passes and the final unescaping of triple braces (spec §3.5). */
-  render (value, allowUndefined = false) {
+  /**
+   * All passes and the final unescaping of triple braces (spec §3.5).
+   * @param {number} [first] the first pass: 1 for a value that was rendered before, and may hold text from outside
+   */
+  render (value, allowUndefined = false, first = 0) {
     this.allowUndefined = allowUndefined
     let out = value
-    for (this.pass = 0; this.pass < PASSES; this.pass++) {
+    for (this.pass = first; this.pass < first + PASSES; this.pass++) {
       out = this.value(out)
       if (!holdsTemplate(out)) break
-      if (this.pass + 1 < PASSES && !this.progress(out)) break
+      if (this.pass + 1 < first + PASSES && !this.progress(out)) break
     }
     this.pass = 0
     return unescape(out)
   }
 
   /** Whether another pass could change anything: some template in it may still be evaluated. */
-  progress (value) { // a value whose templates are all raw or untrusted stays as it is
+  progress (value, above = []) { // a value whose templates are all raw or untrusted stays as it is
     if (typeof value === 'string') return value.includes('{{') && !RAW.test(value) && (PURE.test(value) ? this.trusted(value) : (value.match(MIXED) || []).some(t => this.trusted(t)))
-    if (Array.isArray(value)) return value.some(item => this.progress(item))
+    if (value === null || typeof value !== 'object' || above.includes(value)) return false
+    const inside = [...above, value]
+    if (Array.isArray(value)) return value.some(item => this.progress(item, inside))
     if (!isPlain(value)) return false
-    return Object.keys(value).some(key => this.progress(key) || this.progress(value[key]))
+    return Object.keys(value).some(key => this.progress(key) || this.progress(value[key], inside))
   }
 }
 

@@ -6,15 +6,18 @@ const fs = require('fs')
 const path = require('path')
 const wire = require('./wire')
 const native = require('./methods')
-const { Renderer, CompileError, templatesOf, holdsBraces } = require('./render')
+const { Renderer, CompileError, templatesOf } = require('./render')
 const { NAMES, needsOf, stepValues, existsIn } = require('./variables')
 const { envArguments } = require('./arguments')
+const { textOf, nearest } = require('./words')
 
 const SLICE = 20 // ms: after that Python gets the floor again
 
 class Halt extends Error { // ends the run with an error that is already worded
   constructor (message, detail = {}) { super(message); this.name = 'Halt'; this.detail = detail }
 }
+
+function messageOf (error) { return (error && typeof error.message === 'string' && error.message) || textOf(error) }
 
 function isThenable (value) { return value !== null && typeof value === 'object' && typeof value.then === 'function' }
 
@@ -38,7 +41,6 @@ class Run {
     this.stopped = false
     this.pending = null
     this.lastResult = undefined
-    this.tainted = Boolean(request.tainted) || (request.outside && holdsBraces(this.args))
     this.templates = null
     this.abort = new AbortController()
     this.exists = existsIn(engine, this.cwd)
@@ -68,7 +70,7 @@ class Run {
       this.self = self
       const ctx = this.actionContext()
       try { steps = await steps.call(self, engine.kernel, engine.infoFor(this.cwd), ctx) } catch (e) {
-        throw new Halt(String(e), { code: 'script_load', reason: `the function '${this.action}' of ${this.path} throws ${String(e)}` })
+        throw new Halt(textOf(e), { code: 'script_load', reason: `the function '${this.action}' of ${this.path} throws ${textOf(e)}` })
       }
     }
     if (!Array.isArray(steps) || steps.length === 0) {
@@ -91,18 +93,12 @@ class Run {
     }
   }
 
-  /** Whether a template found in a rendered value may be evaluated: the script's own text, or nothing came from outside. */
+  /** Whether a template found in a rendered value may be evaluated: only the script's own text (architecture §4). */
   trusted (template) {
-    if (this.strict || !this.tainted) return true
-    if (this.templates === null) {
-      this.templates = templatesOf(this.steps)
-      if (this.body && typeof this.body === 'object') templatesOf(this.body, this.templates)
-    }
+    if (this.strict) return true
+    if (this.templates === null) this.templates = [this.steps, this.body, this.self].reduce((all, part) => templatesOf(part, all), new Set())
     return this.templates.has(template)
   }
-
-  /** Data from a file, a form, a shell or the network: text in it is no template (architecture §4). */
-  outside (value) { if (!this.tainted && holdsBraces(value)) this.tainted = true }
 
   renderer () {
     const warned = new Set()
@@ -110,13 +106,16 @@ class Run {
       if (warned.has(template)) return
       warned.add(template)
       this.engine.notify({ op: 'warning', run: this.id, index: this.current, template, reason })
-    })
+    }, text => { this.trusted(''); if (this.templates) templatesOf(text, this.templates) })
   }
 
   async reload () {
     const { engine } = this
     const self = (await engine.loader.script(this.path, engine.kernel)).value
-    if (self !== null && self !== undefined) this.self = self
+    if (self !== null && self !== undefined) {
+      this.self = self
+      this.templates = null // an edited file has templates of its own
+    }
     return this.self
   }
 
@@ -137,11 +136,11 @@ class Run {
 
   fail (error, rendered) {
     const halt = error instanceof Halt
-    const text = halt ? (error.detail.text || error.message) : (typeof error === 'string' ? error : String(error))
+    const text = halt ? (error.detail.text || error.message) : textOf(error)
     const data = halt && error.detail.data !== undefined ? error.detail.data : text
-    const detail = { index: this.current, ...(halt ? error.detail : {}), message: halt ? error.message : (error && error.message) || String(error) }
+    const detail = { index: this.current, ...(halt ? error.detail : {}), message: halt ? error.message : messageOf(error) }
     if (this.record) {
-      if ('rendered' in this.record && !('returned' in this.record)) this.record.error = halt ? error.message : (error && error.message !== undefined ? error.message : String(error))
+      if ('rendered' in this.record && !('returned' in this.record)) this.record.error = halt ? error.message : (error && error.message !== undefined ? error.message : textOf(error))
       this.record.next = { $undef: true }
       this.flush()
     }
@@ -223,15 +222,14 @@ class Run {
     if (!value) return false
     if (typeof value !== 'string') return Boolean(value)
     renderer.threw = null
-    renderer.pass = 1 // what it was rendered to may come from outside
     if (value.includes('{{') && !this.trusted(value) && !(value.match(/\{\{(.*?)\}\}/g) || []).some(t => this.trusted(t))) return true
     let again
-    try { again = renderer.render(value, true) } catch (e) {
+    try { again = renderer.render(value, true, 1) } catch (e) {
       throw new Halt(`step ${this.current}: its 'when' ${JSON.stringify(rendered.when)} cannot be evaluated: ${e.message}`, { code: 'template', construct: 'when', hint: 'write one template: {{a && b}}' })
     }
     if (renderer.threw && !this.strict) {
       const { template, error } = renderer.threw
-      throw new Halt(`step ${this.current}: its 'when' ${template} throws ${String(error)}`, { code: 'template', construct: 'when' })
+      throw new Halt(`step ${this.current}: its 'when' ${template} throws ${textOf(error)}`, { code: 'template', construct: 'when' })
     }
     return Boolean(again)
   }
@@ -241,13 +239,14 @@ class Run {
     const { engine } = this
     const { method } = rendered
     if (typeof method === 'function') return { kind: 'function', fn: method, name: String(method), key: method.toString() }
+    if (typeof method !== 'string') throw new Halt(`step ${this.current}: its method is ${textOf(method)}, not a name`, { code: 'step', construct: 'method' })
     if (rendered.uri && !(engine.python.has(method) && typeof rendered.uri !== 'string')) {
       const file = engine.paths.resolve(rendered.uri, this.cwd)
       const instance = await this.module(file, rendered.uri)
       if (typeof instance[method] !== 'function') throw new Halt(`step ${this.current}: the module ${rendered.uri} has no function '${method}'`, { code: 'step', construct: 'method' })
       return { kind: 'function', fn: instance[method].bind(instance), name: `${file}/${method}`, key: `${file}/${method}` }
     }
-    const parts = String(method).split('.')
+    const parts = method.split('.')
     if (parts[0] === 'kernel') {
       let owner = engine.kernel
       for (const part of parts.slice(1, -1)) owner = owner === undefined || owner === null ? undefined : owner[part]
@@ -257,9 +256,11 @@ class Run {
     }
     if (native[method]) return { kind: 'native', fn: native[method], name: method, key: method }
     if (engine.python.has(method)) return { kind: 'python', name: method, key: method }
-    if (parts.length === 2) throw new Halt(`step ${this.current}: there is no method '${method}'`, { code: 'step', construct: 'method', unknown: method })
+    const meant = nearest(method, [...engine.python, ...Object.keys(native)])
+    const hint = meant && `did you mean '${meant}'?`
+    if (parts.length === 2) throw new Halt(`step ${this.current}: there is no method '${method}'`, { code: 'step', construct: 'method', unknown: method, hint })
     const rpc = { ...rendered, parent: this.parent() }
-    throw new Halt(`RPC endpoint doesn't exist: ${JSON.stringify(rpc)}`, { code: 'step', construct: 'method', unknown: method, hint: `there is no method '${method}'` })
+    throw new Halt(`RPC endpoint doesn't exist: ${JSON.stringify(rpc)}`, { code: 'step', construct: 'method', unknown: method, hint: `there is no method '${method}'${hint ? '; ' + hint : ''}` })
   }
 
   /** A step module: its instance is shared by path and time of change, so that it may keep state. */
@@ -306,10 +307,6 @@ class Run {
     const { engine } = this
     const { req, rendered, endpoint } = this.pending
     this.pending = null
-    if (endpoint.kind === 'python' || endpoint.kind === 'function' || ['fs.read', 'net', 'net.request', 'net.upload', 'load', 'json.get', 'json.read', 'fs.readdir'].includes(endpoint.name)) {
-      this.outside(result)
-      if (endpoint.name === 'json.get') this.outside(engine.memory.local[this.id])
-    }
     if (this.record) {
       this.record.returned = wire.trace(result)
       this.record.local_after = wire.trace(engine.memory.local[this.id])
@@ -318,8 +315,8 @@ class Run {
       const { response, error } = result
       const method = typeof rendered.method === 'string' ? rendered.method : 'a function'
       const isShell = endpoint.kind === 'python' && 'stdout' in result && 'event' in result
-      const what = Array.isArray(error) ? error.map(String).join(', ') : (error && error.message) || String(error)
-      throw new Halt(!isShell && response !== undefined ? String(response) : `step ${this.current}: ${method} failed: ${what}`, {
+      const what = Array.isArray(error) ? error.map(textOf).join(', ') : messageOf(error)
+      throw new Halt(!isShell && response !== undefined ? textOf(response) : `step ${this.current}: ${method} failed: ${what}`, {
         code: 'step', method, data: isShell ? '' : response, undefinedData: response === undefined, failed: wire.encode(error)
       })
     }

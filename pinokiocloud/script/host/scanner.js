@@ -92,56 +92,76 @@ class Scanner {
 }
 
 /**
- * What must occur (lower-cased) in any text that a handler matches, so that Python can skip the rest: a list of
- * alternatives, or null when nothing is known.
+ * What must occur (lower-cased) in any text that an expression matches, so that Python can skip the rest; null when
+ * nothing is known. It knows less than it could, and never more: what it does not understand counts as unknown.
  */
 function required (regex) {
-  let source = regex.source
-  if (/[|]/.test(source.replace(/\\./g, '').replace(/\[[^\]]*\]/g, ''))) return null
-  source = source.replace(/\(\?<[A-Za-z_$][\w$]*>/g, '(')
-  if (/\(\?/.test(source)) return null
-  const runs = []; let run = ''
-  const flush = () => { if (run) runs.push(run); run = '' }
-  let depth = 0; let i = 0
-  while (i < source.length) {
-    const c = source[i]
-    let literal = null; let width = 1
-    if (c === '\\') {
-      const n = source[i + 1]
-      width = 2
-      if (/[^A-Za-z0-9]/.test(n)) literal = n
-      else { if (/[xucpkP0-9]/.test(n)) return runs.length || run.length > 3 ? pick(runs, run) : null }
-    } else if (c === '[') {
-      let j = i + 1
-      while (j < source.length && source[j] !== ']') j += source[j] === '\\' ? 2 : 1
-      width = j - i + 1
-    } else if (c === '(') { depth++; flush(); i++; continue } else if (c === ')') {
-      depth--
-      flush()
-      i++
-      const q = /^(?:[*?]|\{0[,}])/.exec(source.slice(i))
-      if (q) return null // an optional group may hold what was collected
-      const more = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/.exec(source.slice(i))
-      if (more) i += more[0].length
-      continue
-    } else if (!/[.^$*+?{}|]/.test(c)) literal = c
-    i += width
-    const quantifier = /^(?:[*+?]|\{\d+(?:,\d*)?\})\??/.exec(source.slice(i))
-    if (quantifier) {
-      i += quantifier[0].length
-      const optional = /^(?:[*?]|\{0)/.test(quantifier[0])
-      if (literal !== null && !optional) { run += literal }
-      flush()
-    } else if (literal !== null) run += literal
-    else flush()
-  }
-  flush()
-  return pick(runs, '')
+  const { source, flags } = regex
+  if (flags.includes('v') || (flags.includes('i') && flags.includes('u'))) return null // nested classes; ſ is s, K is k
+  const best = new Literals(source).alternatives().filter(run => run.length >= 3).sort((a, b) => b.length - a.length)[0]
+  return best ? best.toLowerCase() : null
 }
 
-function pick (runs, run) {
-  const best = [...runs, run].filter(r => /^[\x20-\x7e]+$/.test(r)).sort((a, b) => b.length - a.length)[0]
-  return best && best.length >= 3 ? best.toLowerCase() : null
+const QUANTIFIER = /^(?:[*+?]|\{(\d+)(?:,\d*)?\})\??/
+
+/** Reads a valid expression and collects the runs of plain characters that no match can do without. */
+class Literals {
+  constructor (source) { this.rest = source }
+
+  take (length) { const text = this.rest.slice(0, length); this.rest = this.rest.slice(length); return text }
+
+  /** How often the atom just read must occur at least. */
+  least () {
+    const mark = QUANTIFIER.exec(this.rest)
+    if (!mark) return null
+    this.take(mark[0].length)
+    return mark[1] === undefined ? Number(mark[0][0] === '+') : Number(mark[1])
+  }
+
+  /** Up to the end or the closing parenthesis: with several alternatives none is required. */
+  alternatives () {
+    let runs = this.sequence()
+    while (this.rest[0] === '|') { this.take(1); this.sequence(); runs = [] }
+    return runs
+  }
+
+  sequence () {
+    const runs = []
+    let run = ''
+    const flush = () => { if (run) runs.push(run); run = '' }
+    while (this.rest && this.rest[0] !== '|' && this.rest[0] !== ')') {
+      const atom = this.rest[0] === '(' ? this.group() : this.atom()
+      const least = this.least()
+      if (typeof atom === 'string' && least !== 0) run += atom
+      if (typeof atom !== 'string' || least !== null) flush()
+      if (Array.isArray(atom) && least !== 0) runs.push(...atom)
+    }
+    flush()
+    return runs
+  }
+
+  /** The runs of a group that must match; none of a look-around or one with modifiers. */
+  group () {
+    const plain = /^\((?:\?:|\?<[^=!>][^>]*>|(?!\?))/.exec(this.rest)
+    this.take(plain ? plain[0].length : /^\(\?(?:<?[=!]|[a-z-]*:)/.exec(this.rest)[0].length)
+    const runs = this.alternatives()
+    this.take(1) // the parenthesis
+    return plain ? runs : []
+  }
+
+  /** A plain character, or null for anything else. */
+  atom () {
+    const c = this.rest[0]
+    if (c === '[') { this.take(/^\[(?:\\[\s\S]|[^\]\\])*\]/.exec(this.rest)[0].length); return null }
+    if (c === '\\') {
+      const escape = this.take(2)[1]
+      if (/[pP]/.test(escape)) this.take((/^\{[^}]*\}/.exec(this.rest) || [''])[0].length)
+      else if (/[xuck0-9]/.test(escape)) this.take(/^[\w{}<>$]*/.exec(this.rest)[0].length) // too much does no harm
+      return /[\x21-\x7e]/.test(escape) && /[^A-Za-z0-9]/.test(escape) ? escape : null
+    }
+    this.take(1)
+    return /[\x20-\x7e]/.test(c) && !/[.^$*+?{}\]]/.test(c) ? c : null
+  }
 }
 
 module.exports = { Scanner, compile, required }

@@ -1,0 +1,10 @@
+module.exports = {
+  run: [
+    {
+      method: "script.stop",
+      params: {
+        uri: "start.js"
+      }
+    }
+  ]
+}

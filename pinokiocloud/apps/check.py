@@ -98,7 +98,7 @@ async def check_app(
         ScriptNotFoundError: there is no such file or folder.
         HostStartError: Node or its packages are missing.
     """
-    given = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays a link
+    given = Path(os.path.realpath(path))  # modules of scripts know their real place
     if not given.exists():
         raise ScriptNotFoundError(f"there is no app or script {given}", hint="is the path right?", path=str(given))
     where = home_at(home)

@@ -277,15 +277,15 @@ def _network(sites: Mapping[str, str], reach: Callable[[str], str | None]) -> li
 def diagnose(
     home: str | os.PathLike[str] | None = None,
     *,
-    sites: Mapping[str, str] = SITES,
-    reach: Callable[[str], str | None] = _reachable,
+    sites: Mapping[str, str] | None = None,
+    reach: Callable[[str], str | None] | None = None,
 ) -> Diagnosis:
     """Return what this machine has and lacks. Nothing is made or changed.
 
     Parameters:
         home: the home folder; by default ``PINOKIO_HOME``, else ``~/pinokio``.
-        sites: the sites to try, address by name.
-        reach: returns why an address cannot be reached, None when it can.
+        sites: the sites to try, address by name; by default ``SITES``.
+        reach: returns why an address cannot be reached, None when it can; by default an HTTP request tells.
     """
     where = home_at(home)
     programs: list[Callable[[], Condition]] = [
@@ -300,7 +300,7 @@ def diagnose(
     with ThreadPoolExecutor(max_workers=len(programs) + 2) as pool:
         asked = [pool.submit(program) for program in programs]
         base = pool.submit(_base, where)
-        network = pool.submit(_network, sites, reach)
+        network = pool.submit(_network, SITES if sites is None else sites, reach or _reachable)
         machine = detect_machine()
         conditions = [
             Condition("machine", OK, f"{machine.platform} {machine.arch}, {os.cpu_count() or 1} processors"),

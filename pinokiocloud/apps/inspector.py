@@ -7,6 +7,7 @@ nothing (``script/host/inspect*.js``).
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -90,6 +91,7 @@ class Inspector:
         self._machine = machine
         self._read = [folder, *read]
         self._process: HostProcess | None = None
+        self._turn = asyncio.Lock()  # the process is in one state of one app at a time
         self._prepared: dict[str, dict[str, Any]] = {}
 
     async def __aenter__(self) -> Inspector:
@@ -172,16 +174,17 @@ class Inspector:
         Raises:
             HostError: the app's code ended the process, or never gave back control.
         """
-        process = self._process
-        if process is None or not process.alive:
-            await self.close()
-            process = await self._start()
-        try:
-            return await process.call(op, **body)
-        except HostError:
-            if not process.alive:
+        async with self._turn:
+            process = self._process
+            if process is None or not process.alive:
                 await self.close()
-            raise
+                process = await self._start()
+            try:
+                return await process.call(op, **body)
+            except HostError:
+                if not process.alive:
+                    await self.close()
+                raise
 
 
 def _ignore(_message: dict[str, Any]) -> None:

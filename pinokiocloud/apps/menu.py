@@ -198,8 +198,10 @@ def menu_items(raw: Sequence[Any], root: Path) -> tuple[MenuItem, ...]:
     return tuple(out)
 
 
-def _absolute(script: str | os.PathLike[str], root: Path) -> str:
-    return os.path.normpath(root / script)
+def _places(script: str | os.PathLike[str], root: Path) -> tuple[str, ...]:
+    """Return the paths of a script: as given and, behind links, as the launcher's own code sees it."""
+    path = os.path.normpath(root / script)
+    return tuple(dict.fromkeys((path, os.path.realpath(path))))
 
 
 def _notes(raw: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
@@ -249,8 +251,10 @@ async def evaluate_menu(
         app=str(app),
         machine=(machine or inspector.machine).variables(),
         env=inspector.environment(app),
-        running=[_absolute(script, root) for script in running],
-        local=wire.encode({_absolute(script, root): dict(values) for script, values in (local or {}).items()}),
+        running=[place for script in running for place in _places(script, root)],
+        local=wire.encode(
+            {place: dict(values) for script, values in (local or {}).items() for place in _places(script, root)}
+        ),
         port=42003,
     )
     if not got["ok"]:

@@ -308,7 +308,12 @@ def _when(when: Mapping[str, Any] | None, rendered: Mapping[str, Any], at: _Plac
     if when is None or not when["text"].strip():
         return
     text = _shown(when["text"])
-    if not when["template"]:
+    if not when["template"] and when["open"]:
+        message = (
+            f"the template of the condition '{text}' is not closed on its line: it is a text, which is always true"
+        )
+        at.warning("when", message, ["when"], "write {{ and }} around it")
+    elif not when["template"]:
         hint = f"write {{{{{text}}}}}"
         at.warning("when", f"the condition is the text '{text}', which is always true", ["when"], hint)
     elif not when["pure"] and rendered["state"] == "yes":

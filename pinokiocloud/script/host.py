@@ -113,6 +113,7 @@ class HostProcess(asyncio.Protocol):
                 hint="install with pip: pip install .",
                 path=str(HOST_FOLDER / "node_modules"),
             )
+        node = node_executable()
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -120,7 +121,7 @@ class HostProcess(asyncio.Protocol):
             with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._beacon = self._make_beacon()
-        command = [node_executable(), *self._flags(), str(HOST_FOLDER / "main.js")]
+        command = [node, *self._flags(), str(HOST_FOLDER / "main.js")]
         read, write = os.pipe()
         try:
             self._process = self._spawn(command, theirs.fileno(), write)
@@ -176,14 +177,14 @@ class HostProcess(asyncio.Protocol):
         return handle
 
     def beacon(self) -> dict[str, str]:
-        """Return what was being evaluated last: ``run`` (its id), ``script``, ``step`` (``load`` before the first)."""
+        """Return what was being evaluated last: ``run`` and ``key`` of the run, ``script``, ``step`` (or ``load``)."""
         if self._beacon is None:
             return {}
         text = os.pread(self._beacon, _BEACON_SIZE, 0).split(b"\n")
-        if len(text) < 4:
+        if len(text) < 5:
             return {}
-        step, run, script = (part.decode("utf-8", "replace") for part in text[:3])
-        return {"run": run, "script": script, "step": step}
+        step, run, script, key = (part.decode("utf-8", "replace") for part in text[:4])
+        return {"run": run, "script": script, "step": step, "key": key}
 
     def _place(self) -> str:
         """What was being evaluated, for people."""
@@ -298,8 +299,9 @@ class HostProcess(asyncio.Protocol):
             how = (
                 f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
             )
+            last = f"; it was last at {self._place()}" if self.beacon() else ""
             error = HostDiedError(
-                f"the script host ended {how} at {self._place()}" if self.beacon() else f"the script host ended {how}",
+                f"the script host ended {how}{last}",
                 **self.beacon(),
                 output="\n".join(list(self._output)[-5:]),
             )
@@ -331,7 +333,11 @@ class HostProcess(asyncio.Protocol):
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)
             return
-        self._on_notification(message)
+        try:
+            self._on_notification(message)
+        except Exception as error:  # noqa: BLE001 - raised further, it would close the connection: the end of every run
+            context = {"message": f"the script host's {message['op']} was not taken", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     async def _answer(self, message: dict[str, Any]) -> None:
         number = message["ask"]

@@ -243,7 +243,7 @@ class Run:
         if self._task is not None and not self._task.done():
             with contextlib.suppress(HostError):
                 await self._services.call("run.stop", **self._key)
-            await asyncio.shield(self._task)
+            await asyncio.wait({self._task})
         if self._ending is not None:
             await asyncio.shield(self._ending)
         assert self.result is not None
@@ -258,6 +258,7 @@ class Run:
         r = self.request
         body: dict[str, Any] = {
             **self._key,
+            "key": self.key,
             "path": r.path,
             "uri": r.uri,
             "action": r.action,
@@ -285,7 +286,12 @@ class Run:
     async def _main(self) -> None:
         call = self._services.call
         try:
-            reply = await call("run.start", **self._start_body())
+            try:
+                reply = await call("run.start", **self._start_body())
+            except HostDiedError as error:  # of something else, before it came to this run: a new host begins anew
+                if error.context.get("key") == self.key:
+                    raise
+                reply = await call("run.start", **self._start_body())
             if reply["state"] == "ready":
                 self.status = "running"
                 self.total = reply["total"]
@@ -310,7 +316,10 @@ class Run:
                     break
             await self._end(reply)
         except PinokioError as error:
-            await self._end({"state": "error", "error": error.message, "detail": {**error.to_dict(), **error.context}})
+            detail = {**error.to_dict(), **error.context}
+            if detail.get("run") == self.id and str(detail.get("step")).isdigit():
+                detail["index"] = int(detail["step"])
+            await self._end({"state": "error", "error": error.message, "detail": detail})
         except Exception as error:  # a fault of ours: the run must end all the same
             await self._end(
                 {
@@ -406,17 +415,18 @@ class Run:
             return
         await self._services.release(self)
         on_stop = None
-        try:
-            answer = await self._services.call(
-                "run.end", **self._key, keepResult=True, readiness="ready" if result.status == "done" else "stopped"
-            )
+        readiness = "ready" if result.status == "done" else "stopped"
+        for _ in range(2):  # when the host is found dead, a new one knows the daemons, and their on.stop
+            try:
+                answer = await self._services.call("run.end", **self._key, keepResult=True, readiness=readiness)
+            except HostError:
+                continue
             on_stop = wire.decode(answer["onStop"])
             if self.local is wire.UNDEFINED and "local" in answer:
                 self.local = wire.decode(answer["local"])
             if result.local_trace is None and answer.get("trace") is not None:
                 result = replace(result, local_trace=answer["trace"])
-        except HostError:
-            pass  # the host is gone, and with it the run's entry
+            break
         if result.local is wire.UNDEFINED:
             result = replace(result, local=self.local)
         self.result = result

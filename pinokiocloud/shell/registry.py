@@ -24,7 +24,7 @@ class ShellRegistry:
 
     def __init__(self, call: Callable[..., Awaitable[Any]]) -> None:
         self._call = call
-        self._shells: dict[str, ShellSession] = {}
+        self._shells: list[ShellSession] = []  # two may have one id: a script is free to give it twice
         self._commands: dict[str, set[tuple[int, str]]] = {}
 
     def new(
@@ -32,27 +32,27 @@ class ShellRegistry:
     ) -> ShellSession:
         """Make a shell; the caller starts it."""
         shell = ShellSession(spec, call=self._call, on_output=on_output, on_fired=on_fired)
-        self._shells[spec.id] = shell
+        self._shells.append(shell)
         return shell
 
     def get(self, name: str) -> ShellSession | None:
-        """Return the shell of this id, if it was not ended."""
-        return self._shells.get(name)
+        """Return the latest shell of this id that was not ended."""
+        return next((shell for shell in reversed(self._shells) if shell.id == name), None)
 
     def of(self, group: str) -> list[ShellSession]:
         """Return the shells of a run."""
-        return [shell for shell in self._shells.values() if shell.spec.group == group]
+        return [shell for shell in self._shells if shell.spec.group == group]
 
     @property
     def all(self) -> list[ShellSession]:
         """Every shell."""
-        return list(self._shells.values())
+        return list(self._shells)
 
     async def end(self, shell: ShellSession) -> list[int]:
         """End a shell and everything that it started; return the pids that could not be ended."""
         left = await shell.kill()
-        if self._shells.get(shell.id) is shell:
-            del self._shells[shell.id]
+        if shell in self._shells:
+            self._shells.remove(shell)
         return left
 
     async def end_of(self, group: str) -> list[int]:

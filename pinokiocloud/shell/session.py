@@ -6,7 +6,9 @@ import asyncio
 import codecs
 import contextlib
 import os
+import re
 import secrets
+import shutil
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,7 +33,11 @@ _BATCH = 0.05  # s between two notes to viewers
 _EDITING = b"\x1b[?2004h"  # readline has the terminal
 _TYPED = b"\x1b[?2004l\r"  # readline gives it back: a line was entered
 _PROMPT_LIMIT = 0.2  # s, for a readline that does not tell
+_UNMARKED = 0.05  # s that a prompt has for its mark before it counts as one without
 _HIGH_WATER = 1 << 22  # bytes that wait for the scanner before reading pauses
+
+_LINE_END = re.compile(r"\r\n|\r|\n")  # a script with Windows line ends means lines as well
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")  # keys to readline; a tab is switched off as one
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -112,6 +118,7 @@ class ShellSession:
         self._call = call
         self._on_output = on_output
         self._token = secrets.token_hex(8)
+        self._family = secrets.token_hex(8)  # marks its processes; the id is the script's, and may not be unique
         self._marks = Marks(self._token)
         self._plain = PlainText()
         self._viewer = codecs.getincrementaldecoder("utf-8")("replace")
@@ -132,6 +139,9 @@ class ShellSession:
         self._awaiting: bytearray | None = None
         self._in_continuation = False
         self._incomplete = False
+        self._marked = os.path.basename(spec.program) == "bash" and not spec.once  # noqa: PTH119 - a program's name
+        self._marks_lost = False
+        self._unmarked_timer: asyncio.TimerHandle | None = None
         self._total = 0  # bytes of all output
         self._prompted = 0  # where in it the last prompt began
         self._prompt_timer: asyncio.TimerHandle | None = None
@@ -176,15 +186,20 @@ class ShellSession:
         """
         spec = self.spec
         await self.scanner.open()
-        spec.cwd.mkdir(parents=True, exist_ok=True)
+        self._check_program()
+        try:
+            spec.cwd.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise ShellError(f"the folder {spec.cwd} cannot be used: it is a file", path=str(spec.cwd)) from None
+        except OSError as error:
+            raise ShellError(f"the folder {spec.cwd} cannot be made: {error.strerror}", path=str(spec.cwd)) from error
         if spec.log is not None:
             spec.log.parent.mkdir(parents=True, exist_ok=True)
             self._log = spec.log.open("ab", buffering=1 << 16)
-        marked = os.path.basename(spec.program) == "bash" and not spec.once  # noqa: PTH119 - as above
-        self._in_command = not marked
-        if marked and spec.line is not None:
-            self._lines = spec.line.split("\n")
-        env = {**spec.env, SHELL_VARIABLE: self.id, "_PKC_MARK": self._token}
+        self._in_command = not self._marked
+        if self._marked and spec.line is not None:
+            self._lines = _LINE_END.split(spec.line)
+        env = {**spec.env, SHELL_VARIABLE: self._family, "_PKC_MARK": self._token}
         self._terminal = PtyTerminal(
             self._argv(),
             env=env,
@@ -195,8 +210,14 @@ class ShellSession:
             on_exit=self._exited,
         )
         self._program = identity(self._terminal.pid)
-        if marked:
+        if self._marked:
             self._terminal.write(f" . '{_BASHRC}'\n".encode())
+
+    def _check_program(self) -> None:
+        """See that there is such a program: on the terminal a missing one would only print a line."""
+        program = self.spec.program
+        if shutil.which(program, path=self.spec.env.get("PATH")) is None:
+            raise ShellError(f"there is no program {program} to be the shell", hint="check 'shell'", program=program)
 
     def _data(self, data: bytes) -> None:
         """Take raw output: for the log, the viewers, the screen and the scanner."""
@@ -238,6 +259,8 @@ class ShellSession:
                 del self._said[:-_TAIL]
             if not self.scanner.idle:
                 self.scanner.feed(self._plain.feed(data))
+            if self._marked and self._raw.find(_EDITING, -len(data) - len(_EDITING)) >= 0:
+                self._look_for_unmarked_prompt()
         else:
             self._echo += data
             if self.spec.echo and not self.scanner.idle:
@@ -255,21 +278,36 @@ class ShellSession:
         self._said += self._echo[typed + len(_TYPED) : again]
         self.scanner.feed(self._plain.feed(bytes(self._echo[typed + len(_TYPED) : again])))
         self._echo.clear()
-        self._code = 1
+        self._code = None if self._marks_lost else 1
         self._awaiting = bytearray()
         self._at_prompt()
+
+    def _look_for_unmarked_prompt(self) -> None:
+        """A command that took PROMPT_COMMAND away (a sourced .bashrc) brings the prompt back without a mark."""
+        if self._unmarked_timer is None:
+            before = self._total
+            loop = asyncio.get_running_loop()
+            self._unmarked_timer = loop.call_later(_UNMARKED, self._take_unmarked_prompt, before)
+
+    def _take_unmarked_prompt(self, before: int) -> None:
+        self._unmarked_timer = None
+        if self._in_command and self._terminal is not None and self._exit is None and self._terminal.edits_line():
+            self._marks_lost = True
+            self._prompt(None)
+            self._prompted = before
+            self._at_prompt()
 
     def _continued(self) -> None:
         """The command goes on in the next line; without one it is incomplete."""
         self._echo.clear()
         self._in_continuation = True
         if self._lines:
-            self._type(self._lines.pop(0) + "\n")
+            self._type_line()
         elif not self.spec.persistent:
             self._incomplete = True
             self._changed.set()
 
-    def _prompt(self, code: int) -> None:
+    def _prompt(self, code: int | None) -> None:
         if not self._in_command and self._prompts > 0:
             # The line never ran: what bash said about it (a syntax error, a failed history expansion) is its output.
             said = bytes(self._echo).rpartition(_TYPED)[2]
@@ -296,10 +334,15 @@ class ShellSession:
             self._prompt_timer.cancel()
             self._prompt_timer = None
         if self._lines:
-            self._type(self._lines.pop(0) + "\n")
+            self._type_line()
         else:
             self._idle = True
         self._changed.set()
+
+    def _type_line(self) -> None:
+        # To readline a control character is a key: Ctrl-V before it makes it text (Ctrl-C and the like stay keys: the
+        # terminal takes them before readline does).
+        self._type(_CONTROL.sub("\x16\\g<0>", self._lines.pop(0)) + "\n")
 
     def _type(self, text: str) -> None:
         self._idle = False
@@ -465,9 +508,10 @@ class ShellSession:
         if terminal is not None:
             self._stopped = True
             self._changed.set()
-            if self._prompt_timer is not None:
-                self._prompt_timer.cancel()
-            left = await end_tree(terminal.pid, self.id, grace=grace)
+            for timer in (self._prompt_timer, self._unmarked_timer):
+                if timer is not None:
+                    timer.cancel()
+            left = await end_tree(terminal.pid, self._family, grace=grace)
             await terminal.reap()
             if self._exit is None:
                 terminal.poll()

@@ -127,11 +127,12 @@ class PtyTerminal:
     def _ready(self) -> None:
         taken = 0
         parts = []
-        end = False
+        end = drained = False
         while taken < _BURST:
             try:
                 data = os.read(self._master, _READ)
             except BlockingIOError:
+                drained = True
                 break
             except OSError as error:
                 if error.errno != errno.EIO:
@@ -145,7 +146,8 @@ class PtyTerminal:
             taken += len(data)
         if parts:
             self._on_data(b"".join(parts))
-        if end or (self._ended and not parts):
+        # what it left running may keep the terminal open for ever: then there is no end to be read
+        if end or (self._ended and drained):
             self._finish()
 
     def _drop_slave(self) -> None:
@@ -220,6 +222,15 @@ class PtyTerminal:
         """Change the window's size."""
         if self._master >= 0:
             self._resize(cols, rows)
+
+    def edits_line(self) -> bool:
+        """Whether the program itself, and nothing that it started, reads keys one by one: a shell at its prompt."""
+        if self._master < 0:
+            return False
+        try:
+            return os.tcgetpgrp(self._master) == self.pid and not termios.tcgetattr(self._master)[3] & termios.ICANON
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let go of the terminal; the program gets a hang-up, and is not waited for."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from found import LOG, only, step, told
 
+from pinokiocloud.apps.check import check_app
 from pinokiocloud.errors import ScriptNotFoundError
 
 MENU = """module.exports = {
@@ -38,6 +41,17 @@ class TestWholeApp:
         assert [script.name for script in result.scripts] == ["install.js", "start.js", "torch.js", "update.json"]
         assert result.menu == {"fresh": 1, "installed": 2, "running": 2}
         assert result.ok
+
+    def test_an_app_behind_a_link_is_checked_as_itself(self, app, tmp_path):
+        app.write(
+            pinokio_js=MENU, install_js=step('{ method: "log" }'), start_js=step('{ method: "log" }'), update_json=LOG
+        )
+        link = tmp_path / "link"
+        link.symlink_to(app.root)
+
+        result = asyncio.run(check_app(link, home=app.home))
+
+        assert (result.findings, result.menu["installed"]) == ([], 2)
 
     def test_a_launcher_in_a_subfolder_is_found(self, app):
         app.put("pinokio/pinokio.js", 'module.exports = { menu: [{ text: "Go", href: "go.json" }] }')
@@ -120,9 +134,8 @@ class TestLoading:
         assert "TypeError" in finding.message
 
     def test_a_fault_of_one_machine_names_it(self, app):
-        app.write(
-            a_js="module.exports = async (kernel) => ({\n  gpu: kernel.gpu_model.trim(),\n  run: [{ method: 'log' }]\n})\n"
-        )
+        log = "{ method: 'log' }"
+        app.write(a_js=f"module.exports = async (kernel) => ({{\n gpu: kernel.gpu_model.trim(),\n run: [{log}] }})")
 
         finding = only(app.check("a.js"))
 

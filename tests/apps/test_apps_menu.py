@@ -32,11 +32,27 @@ def test_a_menu_sees_the_files_as_they_are(app):
 def test_scripts_run_only_as_far_as_the_caller_says_so(app):
     app.write(
         pinokio_js="""module.exports = { menu: async (kernel, info) => [
-  { text: `${info.running("s.js")} ${info.local("s.js").url} ${await kernel.running(__dirname, "s.js")}`, href: "s.js" }] }"""
+  { text: `${info.running("s.js")} ${info.local("s.js").url} ${kernel.running(__dirname, "s.js")}`, href: "s.js" }
+] }"""
     )
 
     assert labels(menu_of(app)) == ["false undefined false"]
     assert labels(menu_of(app, running=["s.js"], local={"s.js": {"url": "http://x"}})) == ["true http://x true"]
+
+
+def test_an_app_behind_a_link_is_the_same_app(app, tmp_path):
+    app.write(
+        pinokio_js="""module.exports = { menu: async (kernel, info) => [
+  { text: `${info.running("s.js")} ${info.local("s.js").url} ${info.exists("s.js")}`, href: "s.js" } ] }""",
+        s_js="",
+    )
+    link = tmp_path / "link"
+    link.symlink_to(app.root)
+
+    menu = asyncio.run(evaluate_menu(link, home=app.home, running=["s.js"], local={"s.js": {"url": "http://x"}}))
+
+    assert labels(menu) == ["true http://x true"]
+    assert menu.items[0].script == link / "s.js"
 
 
 def test_the_machine_is_the_callers(app):

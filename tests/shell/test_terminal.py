@@ -97,7 +97,7 @@ def test_a_signal_is_a_negative_code(number: signal.Signals) -> None:
 
 def test_the_end_does_not_wait_for_a_child_that_keeps_the_terminal() -> None:
     async def work() -> None:
-        program = bash("sleep 100 & echo $!; exit 7")
+        program = bash("trap '' HUP; sleep 100 & echo $!; exit 7")
         assert await program.end() == 7
         os.kill(int(program.output), signal.SIGKILL)
 
@@ -106,7 +106,7 @@ def test_the_end_does_not_wait_for_a_child_that_keeps_the_terminal() -> None:
 
 def test_a_flood_before_the_end_is_read_whole_while_a_child_keeps_the_terminal() -> None:
     async def work() -> None:
-        program = bash("sleep 100 & echo $!; head -c 3000000 /dev/zero | tr '\\0' x; exit 7")
+        program = bash("trap '' HUP; sleep 100 & echo $!; head -c 3000000 /dev/zero | tr '\\0' x; exit 7")
         assert await program.end() == 7
         assert program.output.count(b"x") == 3_000_000
         os.kill(int(bytes(program.output).partition(b"\r\n")[0]), signal.SIGKILL)
@@ -116,7 +116,7 @@ def test_a_flood_before_the_end_is_read_whole_while_a_child_keeps_the_terminal()
 
 def test_a_pause_holds_the_program_back_and_loses_nothing() -> None:
     async def work() -> None:
-        program = bash("sleep 100 & echo $!; head -c 300000 /dev/zero | tr '\\0' x; echo end; exit 4")
+        program = bash("trap '' HUP; sleep 100 & echo $!; head -c 300000 /dev/zero | tr '\\0' x; echo end; exit 4")
         program.terminal.pause()
         await asyncio.sleep(0.2)
         assert not program.output
@@ -134,7 +134,7 @@ def test_a_pause_holds_the_program_back_and_loses_nothing() -> None:
 
 def test_output_that_was_paused_over_the_end_is_read() -> None:
     async def work() -> None:
-        program = bash("sleep 100 & echo $!; echo last words; exit 4")
+        program = bash("trap '' HUP; sleep 100 & echo $!; echo last words; exit 4")
         program.terminal.pause()
         while program.terminal.poll() is None:
             await asyncio.sleep(0.005)
@@ -154,7 +154,7 @@ def test_without_pidfd_the_end_is_found_as_well(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "pidfd_open", missing)
 
     async def work() -> None:
-        program = bash("sleep 100 & echo $!; exit 5")
+        program = bash("trap '' HUP; sleep 100 & echo $!; exit 5")
         assert await program.end() == 5
         os.kill(int(program.output), signal.SIGKILL)
         assert await bash("exit 6").end() == 6

@@ -7,7 +7,7 @@ const wire = require('./wire')
 const variables = require('./variables')
 const { compile } = require('./scanner')
 const { sourceOf, jsonFault } = require('./inspect-source')
-const { Reads, SymbolicRenderer, unknown, templateFaults, PURE } = require('./inspect-symbolic')
+const { Reads, SymbolicRenderer, unknown, templateFaults, PURE, MIXED } = require('./inspect-symbolic')
 const { isDenied, isThere } = require('./inspect-world')
 
 const SKIPPED = new Set(['node_modules', '.git', 'site-packages', '__pycache__', 'logs', 'cache', 'dist', 'build'])
@@ -375,7 +375,7 @@ function describeSteps (engine, file, action, steps) {
     const entry = { index, file: source.file, line: node ? node.loc.start.line : undefined, lines: source.lines(node, step), step: wire.encode(step), templates: [], events: [], rendered: [], texts: {} }
     if (!step || typeof step !== 'object') return entry
     for (const fault of templateFaults(step)) entry.templates.push(fault)
-    if (step.when !== undefined && typeof step.when === 'string') entry.when = { text: step.when, template: step.when.includes('{{'), pure: PURE.test(step.when) }
+    if (step.when !== undefined && typeof step.when === 'string') entry.when = { text: step.when, template: step.when.match(MIXED) !== null, open: step.when.includes('{{'), pure: PURE.test(step.when) }
     const on = step.params && step.params.on
     if (Array.isArray(on)) on.forEach((item, i) => { const fault = eventFault(item); if (fault) entry.events.push({ path: ['params', 'on', i, 'event'], ...fault }) })
     for (const text of ['uri']) if (step.params && typeof step.params[text] === 'string') { const line = source.lineOf(step.params[text]); if (line !== undefined) entry.texts[step.params[text]] = line }

@@ -31,6 +31,7 @@ class Engine {
     this.explicitIds = new Set()
     this.memory = { local: {}, global: {}, args: {}, input: {}, rpc: {} }
     this.readiness = new Map()
+    this.loading = new Map() // runs whose scripts are being loaded
     this.modules = new Map()
     this.queues = new Map()
     this.scanners = new Map()
@@ -110,7 +111,7 @@ class Engine {
   beacon (run, step = run.current) {
     if (this.lastBeacon === run && this.lastStep === step) return
     this.lastBeacon = run; this.lastStep = step
-    const n = this.beaconBuffer.write(`${step}\n${run.id}\n${run.path}\n`, 0, BEACON, 'utf8')
+    const n = this.beaconBuffer.write(`${step}\n${run.id}\n${run.path}\n${run.key}\n`, 0, BEACON, 'utf8')
     fs.writeSync(this.beaconFd, this.beaconBuffer, 0, n, 0)
   }
 
@@ -210,11 +211,15 @@ const operations = {
     const run = new Run(engine, { ...m, id: m.run, args })
     if (m.parallel && engine.runs.get(run.id)) run.args = engine.runs.get(run.id).args // on[].trigger: its own input, the run's args
     engine.beacon(run, 'load')
-    try { await run.load() } catch (e) {
+    const key = m.parallel || m.run
+    engine.loading.set(key, run)
+    try { await run.unlessStopped(run.load()) } catch (e) {
+      if (run.stopped) return { state: 'stopped' }
       if (!(e instanceof Halt)) throw e
       if (run.tracing || m.emitErrors) engine.emit(run, 'error', e.message, undefined)
       return { state: 'error', error: e.message, detail: e.detail }
-    }
+    } finally { engine.loading.delete(key) }
+    if (run.stopped) return { state: 'stopped' }
     if (m.local !== undefined) engine.memory.local[run.id] = wire.decode(m.local)
     if (m.explicitId) engine.explicitIds.add(run.id)
     const first = run.steps[0]
@@ -240,7 +245,7 @@ const operations = {
     return out.state === 'slice' ? run.drive() : out
   },
   'run.result' (engine, m) { const run = engine.runOf(m); if (run) engine.results.set(m.run, run.lastResult); return true },
-  'run.stop' (engine, m) { const run = engine.runOf(m); if (run) run.stop(); return Boolean(run) },
+  'run.stop' (engine, m) { const run = engine.runOf(m) || engine.loading.get(m.parallel || m.run); if (run) run.stop(); return Boolean(run) },
   /** Takes a run out of the running table; its `on.stop` request, if any. */
   async 'run.end' (engine, m) {
     if (m.parallel) { const run = engine.parallel.get(m.parallel); engine.parallel.delete(m.parallel); if (run) run.stop(); return { onStop: null } }
@@ -268,7 +273,7 @@ const operations = {
   'memory.restore' (engine, m) {
     for (const [id, value] of Object.entries(m.local || {})) engine.memory.local[id] = wire.decode(value)
     for (const [id, value] of Object.entries(m.global || {})) engine.memory.global[id] = wire.decode(value)
-    for (const id of m.running || []) if (!engine.runs.has(id)) engine.runs.set(id, { id, path: id, stop () {}, leaveQueue () {}, pure: true, self: null, lastResult: undefined })
+    for (const id of m.running || []) if (!engine.runs.has(id)) engine.runs.set(id, { id, path: id, stop () {}, leaveQueue () {}, pure: false, self: null, lastResult: undefined })
     for (const [file, state] of Object.entries(m.readiness || {})) engine.readiness.set(file, state)
     return true
   },

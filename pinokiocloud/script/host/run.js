@@ -25,7 +25,7 @@ class Run {
   constructor (engine, request) {
     this.engine = engine
     Object.assign(this, {
-      id: request.id, path: request.path, uri: request.uri, action: request.action || 'run', caller: request.caller || undefined,
+      id: request.id, key: request.key, path: request.path, uri: request.uri, action: request.action || 'run', caller: request.caller || undefined,
       git: request.git === undefined ? null : request.git, origin: request.origin, client: request.client,
       cwd: request.cwd || path.dirname(request.path), dirname: path.dirname(request.path), name: request.name, appName: request.app,
       tracing: Boolean(request.trace), strict: Boolean(request.strict)
@@ -40,6 +40,7 @@ class Run {
     this.self = null
     this.stopped = false
     this.pending = null
+    this.unblock = () => {}
     this.lastResult = undefined
     this.templates = null
     this.abort = new AbortController()
@@ -119,8 +120,17 @@ class Run {
     return this.self
   }
 
-  /** Goes on until Python is needed. */
-  async drive (slice = SLICE) {
+  /** Goes on until Python is needed; a stop does not wait for functions of the script that never return. */
+  drive (slice) { return this.unlessStopped(this.goOn(slice)) }
+
+  unlessStopped (work) {
+    return new Promise((resolve, reject) => {
+      this.unblock = () => resolve({ state: 'stopped' })
+      work.then(resolve, reject)
+    })
+  }
+
+  async goOn (slice = SLICE) {
     const until = performance.now() + slice
     try {
       for (;;) {
@@ -130,7 +140,7 @@ class Run {
         if (performance.now() > until) return { state: 'slice' }
       }
     } catch (e) {
-      return this.fail(e)
+      return this.stopped ? { state: 'stopped' } : this.fail(e)
     }
   }
 
@@ -393,6 +403,7 @@ class Run {
   stop () {
     this.stopped = true
     this.abort.abort()
+    this.unblock()
     if (this.queue && this.queue.waiting.has(this)) this.queue.leave(this)
   }
 }

@@ -270,6 +270,7 @@ def _beside(bench: Bench, what: _Beside) -> Row:
             child.greeted()
         for number in range(2 * bench.rounds + 1):
             bench.pause()
+            os.sync()  # what others have written must not be waited for here
             for name, (child, made) in children.items():
                 answer = child.run(made.with_name("run.js"))
                 _made(made, what.size, name)

@@ -10,13 +10,18 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pinokiocloud.platforms as package
 from pinokiocloud.errors import UsageError
 from pinokiocloud.platforms.platform import Look, Platform, PlatformModule, read_text
+from pinokiocloud.platforms.secrets import DotenvStore, EnvironmentStore, FileStore, Redactor, Secrets, SecretStore
 
-__all__ = ["OVERRIDE", "detect", "module_of", "modules", "running_shell"]
+if TYPE_CHECKING:
+    from pinokiocloud.home.layout import Home
+    from pinokiocloud.platforms.exposure import Exposer
+
+__all__ = ["OVERRIDE", "detect", "exposers_of", "module_of", "modules", "running_shell", "secrets_of"]
 
 #: The variable that decides by name.
 OVERRIDE = "PINOKIOCLOUD_PLATFORM"
@@ -85,6 +90,34 @@ def module_of(name: str) -> PlatformModule:
             return module
     known = ", ".join(module.NAME for module in modules())
     raise UsageError(f"no platform of this name: {name}", hint=f"{OVERRIDE} can be one of {known}", name=name)
+
+
+def exposers_of(platform: Platform, look: Look | None = None) -> list[Exposer]:
+    """Return a platform's own ways to show a port, the best first; ask each whether it is ``available``.
+
+    Parameters:
+        platform: the platform.
+        look: what can be seen, by default the process's environment.
+    """
+    return list(module_of(platform.name).exposers(platform, Look() if look is None else look))
+
+
+def secrets_of(platform: Platform, home: Home, look: Look | None = None, redactor: Redactor | None = None) -> Secrets:
+    """Return the chain of secrets: environment, ``.env`` and store of the home folder, then the platform's own.
+
+    The platform comes last since it may ask the user or a service.
+
+    Parameters:
+        platform: the platform.
+        home: the home folder; the store is ``config/secrets.json`` in it.
+        look: what can be seen, by default the process's environment.
+        redactor: learns every value that is given.
+    """
+    look = Look() if look is None else look
+    stores: list[SecretStore] = [
+        EnvironmentStore(look.environ), DotenvStore(home.path(".env")), FileStore(home.path("config", "secrets.json")),
+    ]  # fmt: skip
+    return Secrets([*stores, *module_of(platform.name).secret_stores(platform, look)], redactor)
 
 
 def running_shell() -> str:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
+import ssl
 import threading
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from pinokiocloud.errors import PinokioError, UsageError
 
-__all__ = ["BaseExposer", "Endpoint", "ExposeError", "Exposer", "Health", "MemoryExposer", "answers", "listens"]
+__all__ = [
+    "BaseExposer",
+    "Endpoint",
+    "ExposeError",
+    "Exposer",
+    "Health",
+    "MemoryExposer",
+    "answers",
+    "fetched",
+    "listens",
+]
 
 # s: a proxy on the same machine, or one hop away
 TIMEOUT = 10.0
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class ExposeError(PinokioError):
@@ -210,13 +225,12 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
         return False
 
 
-def answers(url: str, headers: dict[str, str] | None = None, *, verify: bool = True) -> Health:
+def answers(url: str, headers: dict[str, str] | None = None) -> Health:
     """Look at an address over HTTP. A redirection is an answer and is not followed.
 
     Parameters:
         url: the address.
         headers: what to send along; never part of the result.
-        verify: whether the certificate has to be a good one.
 
     Returns:
         Not ok if there is no answer, for 404 (the proxy or the app knows no such page) and from 500 on.
@@ -224,11 +238,41 @@ def answers(url: str, headers: dict[str, str] | None = None, *, verify: bool = T
     import requests  # noqa: PLC0415 - costs a tenth of a second, which detection must not
 
     try:
-        with requests.get(
-            url, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True, verify=verify
-        ) as answer:
-            status = answer.status_code
+        with requests.Session() as session:
+            # Proxies and passwords of the environment are not for this machine itself.
+            session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+            with session.get(url, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True) as answer:
+                status = answer.status_code
     except requests.RequestException as error:
         # The text of the error holds the address, which may hold a token.
         return Health(ok=False, detail=f"no answer: {type(error).__name__}")
     return Health(status != 404 and status < 500, f"HTTP {status}")
+
+
+def fetched(url: str, headers: dict[str, str] | None = None, limit: int = 1 << 20) -> tuple[int, bytes]:
+    """Return status and body of an address on this machine, around all proxies; certificates are not checked.
+
+    Parameters:
+        url: the address.
+        headers: what to send along.
+        limit: how many bytes of the body are read.
+
+    Returns:
+        The status, 0 if there was no answer, and the body.
+    """
+    parts = urlsplit(url)
+    connection: http.client.HTTPConnection
+    try:
+        if parts.scheme == "https":
+            # The server's own certificate is signed by itself, and the way there does not leave the machine.
+            context = ssl._create_unverified_context()  # noqa: S323, SLF001
+            connection = http.client.HTTPSConnection(parts.netloc, timeout=TIMEOUT, context=context)
+        else:
+            connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            target = parts.path or "/"
+            connection.request("GET", f"{target}?{parts.query}" if parts.query else target, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read(limit)
+    except (OSError, http.client.HTTPException, ValueError):
+        return 0, b""

@@ -40,7 +40,8 @@ def platform(look: Look, evidence: tuple[str, ...]) -> Platform:
     home = user_home(look.environ)
     return Platform(
         NAME, TITLE, home, (home,), temp_folder(look.environ), evidence,
-        Facts(persists="as the hub's administrator decided, mostly the home folder", life="the hub may end idle servers",
+        Facts(persists="as the hub's administrator decided, mostly the home folder",
+              life="the hub may end idle servers",
               base_url=look.environ.get("JUPYTERHUB_SERVICE_PREFIX", "")),
     )  # fmt: skip
 

@@ -146,7 +146,8 @@ class KaggleStore(Sealed):
         kind = type(error).__name__
         if kind in {"BackendError", "ValidationError"}:
             return None  # the service answers so for labels that are not attached
-        if isinstance(error, ConnectionError):
+        # An error of HTTP is a ConnectionError there too, but then the service did answer.
+        if isinstance(error, ConnectionError) and getattr(error.__cause__, "code", None) is None:
             self._closed_until = self._clock() + _PAUSE
             hint = "turn on Settings → Internet"
         elif kind == "CredentialError":

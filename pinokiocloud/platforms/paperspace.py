@@ -105,7 +105,9 @@ class PaperspaceExposer(BaseExposer):
             raise ExposeError("PAPERSPACE_FQDN is not set", port=port)
         if port != PORT:
             raise ExposeError(
-                f"Paperspace forwards port {PORT} only, not {port}", hint=f"let the app listen on port {PORT}", port=port
+                f"Paperspace forwards port {PORT} only, not {port}",
+                hint=f"let the app listen on port {PORT}",
+                port=port,
             )
         return Endpoint(
             self._template.format(fqdn=self._fqdn), "paperspace-tensorboard", auth="none", public=True,

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from pinokiocloud.platforms.secrets import SecretStore
 
 __all__ = [
-    "Facts", "Look", "Notice", "Platform", "PlatformModule", "default_home", "read_text", "temp_folder", "user_home",
+    "Facts",
+    "Look",
+    "Notice",
+    "Platform",
+    "PlatformModule",
+    "default_home",
+    "read_text",
+    "temp_folder",
+    "user_home",
 ]
 
 HOME_FOLDER = "pinokios"

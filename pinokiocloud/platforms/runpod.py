@@ -90,9 +90,7 @@ class RunPodExposer(BaseExposer):
 
     name = "runpod"
 
-    def __init__(
-        self, environ: Mapping[str, str], *, template: str = "https://{pod}-{port}.proxy.runpod.net/"
-    ) -> None:
+    def __init__(self, environ: Mapping[str, str], *, template: str = "https://{pod}-{port}.proxy.runpod.net/") -> None:
         super().__init__()
         names = ("RUNPOD_POD_ID", "RUNPOD_PUBLIC_IP")
         self._values = {

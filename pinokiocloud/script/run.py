@@ -311,6 +311,8 @@ class Run:
                     reply = await call("run.vars", **self._key, **body)
                 elif state == "call":
                     answer = await self._execute(reply)
+                    if self._stopping.is_set():  # also by the step itself (script.stop): no further one may begin
+                        await call("run.stop", **self._key)
                     reply = await call("run.reply", **self._key, answer=answer)
                 else:
                     break
@@ -431,10 +433,12 @@ class Run:
             result = replace(result, local=self.local)
         self.result = result
         self.status = result.status
-        await self._services.ended(self, on_stop)
-        if not self._settled.done():
-            self._settled.set_result(result)
-        self._stopping.set()
+        try:
+            await self._services.ended(self, on_stop)
+        finally:  # whatever fails there, nobody may wait for this run for ever
+            if not self._settled.done():
+                self._settled.set_result(result)
+            self._stopping.set()
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook."""
@@ -456,7 +460,7 @@ def _answer(error: Exception) -> dict[str, Any]:
         return {
             "name": "Error",
             "message": error.message,
-            "detail": {"code": error.code, "hint": error.hint, **{k: str(v) for k, v in error.context.items()}},
+            "detail": {"code": error.code, "hint": error.hint, **{k: v if isinstance(v, int) else str(v) for k, v in error.context.items()}},
         }
     name = getattr(error, "js_name", "Error")
     message = getattr(error, "js_message", None) or str(error) or type(error).__name__

@@ -40,7 +40,7 @@ class TraceFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8", buffering=1)  # readers follow it line by line
+        self._file: IO[str] = path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)  # readers follow it line by line
         self._ended = False
         self._held: dict[int, dict[str, Any]] = {}
         self._next = 0

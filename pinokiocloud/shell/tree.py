@@ -33,6 +33,7 @@ class _Entry:
     parent: int
     session: int
     ended: bool
+    started: float  # on a clock of its own
 
 
 def identity(pid: int) -> ProcessIdentity | None:
@@ -58,19 +59,22 @@ def _table() -> list[_Entry]:
             fields = text[text.rindex(b")") + 2 :].split()
             # A process whose main thread is gone is a zombie already while its other threads still hold its ports.
             ended = fields[0] == b"Z" and int(fields[17]) <= 1
-            entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), ended))
+            entries.append(_Entry(int(name), int(fields[1]), int(fields[3]), ended, float(fields[19])))
         return entries
-    for process in psutil.process_iter(["pid", "ppid"]):
+    for process in psutil.process_iter(["pid", "ppid", "create_time"]):
         with contextlib.suppress(OSError, psutil.Error):
-            entries.append(_Entry(process.pid, process.info["ppid"] or 0, os.getsid(process.pid), ended=False))
+            info = process.info
+            session, started = os.getsid(process.pid), info["create_time"] or 0.0
+            entries.append(_Entry(process.pid, info["ppid"] or 0, session, ended=False, started=started))
     return entries
 
 
-def _marked(pid: int, marker: bytes) -> bool:
+def _variables(pid: int) -> list[bytes]:
+    """Return the variables that a process was started with; nothing where they cannot be seen."""
     try:
-        return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]
     except OSError:
-        return False
+        return []
 
 
 def tree(root: int, shell_id: str) -> list[int]:
@@ -83,7 +87,10 @@ def tree(root: int, shell_id: str) -> list[int]:
     table = _table()
     marker = f"{SHELL_VARIABLE}={shell_id}".encode()
     own = os.getpid()
-    found = {entry.pid for entry in table if root in (entry.pid, entry.session)}
+    # Pids come round: a process with the root's pid but not its mark is a stranger, and so is its session.
+    variables = _variables(root)
+    ours = not variables or marker in variables
+    found = {entry.pid for entry in table if root in (entry.pid, entry.session)} if ours else set()
     grew = True
     while grew:
         grew = False
@@ -91,9 +98,10 @@ def tree(root: int, shell_id: str) -> list[int]:
             if entry.parent in found and entry.pid not in found:
                 found.add(entry.pid)
                 grew = True
+    since = next((entry.started for entry in table if entry.pid == root and ours), 0.0)
     for entry in table:
-        # what was reparented carries only the variable
-        if entry.pid not in found and entry.pid > root and not entry.ended and _marked(entry.pid, marker):
+        # What was reparented carries only the variable; a lower pid may be a later process.
+        if entry.pid not in found and entry.started >= since and not entry.ended and marker in _variables(entry.pid):
             found.add(entry.pid)
     found.discard(own)
     alive = [entry.pid for entry in table if entry.pid in found and not entry.ended]

@@ -202,8 +202,14 @@ def test_two_shells_with_one_id_do_not_end_each_others_processes(app: Any, with_
 
 
 # ---- the tree itself -------------------------------------------------------------------------------------------------
-def started(code: str, **env: str) -> int:
-    return os.spawnve(os.P_NOWAIT, "/usr/bin/env", ["env", "setsid", "sh", "-c", code], {**os.environ, **env})
+def started(code: str, mark: str, folder: Path) -> int:
+    """Start a program with the mark of a shell; it runs when this returns."""
+    up = folder / f"up-{time.monotonic_ns()}"
+    code = f"{code.rpartition(';;')[0] or 'true'}; : > {up}; {code.rpartition(';;')[2]}"
+    pid = os.spawnve(os.P_NOWAIT, "/usr/bin/env", ["env", "setsid", "sh", "-c", code], {**os.environ, "_PKC_SHELL": mark})
+    while not up.exists():
+        time.sleep(0.005)
+    return pid
 
 
 def test_no_process_of_somebody_else_is_in_a_tree() -> None:
@@ -214,9 +220,9 @@ def test_no_process_of_somebody_else_is_in_a_tree() -> None:
 
 def test_a_process_with_a_lower_pid_is_found_by_its_mark(tmp_path: Path) -> None:
     """Pids wrap around: a child may have a lower one than its shell."""
-    low = started("sleep 1000", _PKC_SHELL="wrapped-1")
+    low = started("exec sleep 1000", "wrapped-1", tmp_path)
     try:
-        root = started("sleep 1000", _PKC_SHELL="wrapped-1")
+        root = started("exec sleep 1000", "wrapped-1", tmp_path)
         os.kill(root, signal.SIGKILL)
         os.waitpid(root, 0)
         assert low in tree(root, "wrapped-1")
@@ -225,21 +231,25 @@ def test_a_process_with_a_lower_pid_is_found_by_its_mark(tmp_path: Path) -> None
         os.waitpid(low, 0)
 
 
+def test_a_stranger_that_got_the_pid_of_a_shell_is_left_alone(tmp_path: Path) -> None:
+    stranger = started("exec sleep 1000", "another", tmp_path)
+    try:
+        assert tree(stranger, "gone-1") == []
+        assert tree(stranger, "another") == [stranger]
+    finally:
+        os.kill(stranger, signal.SIGKILL)
+        os.waitpid(stranger, 0)
+
+
 def test_grace_lets_a_program_end_by_itself(tmp_path: Path) -> None:
-    pid = started(f"trap 'echo clean > {tmp_path}/end; exit 0' TERM; echo > {tmp_path}/up; while :; do sleep 0.01; done", _PKC_SHELL="graceful-1")
-
-    async def work() -> None:
-        while not (tmp_path / "up").exists():
-            await asyncio.sleep(0.01)
-        assert await end_tree(pid, "graceful-1", grace=5) == []
-
-    asyncio.run(work())
+    pid = started(f"trap 'echo clean > {tmp_path}/end; exit 0' TERM;; while :; do sleep 0.01; done", "graceful-1", tmp_path)
+    assert asyncio.run(end_tree(pid, "graceful-1", grace=5)) == []
     os.waitpid(pid, 0)
     assert (tmp_path / "end").read_text() == "clean\n"
 
 
-def test_grace_ends_in_force() -> None:
-    pid = started("trap '' TERM; while :; do sleep 0.01; done", _PKC_SHELL="graceful-2")
+def test_grace_ends_in_force(tmp_path: Path) -> None:
+    pid = started("trap '' TERM;; while :; do sleep 0.01; done", "graceful-2", tmp_path)
     assert asyncio.run(end_tree(pid, "graceful-2", grace=0.1)) == []
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
 

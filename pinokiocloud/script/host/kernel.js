@@ -57,10 +57,6 @@ function makeInfo (engine, fallback) {
   }
 }
 
-function absent (name, why) {
-  return () => { throw new Error(`kernel.${name} is not available here: ${why}`) }
-}
-
 function makeKernel (engine) {
   const abs = (...p) => path.resolve(engine.home, ...p)
   const relTo = (base) => (p) => p === undefined ? base : path.resolve(base, p)
@@ -123,7 +119,7 @@ function makeKernel (engine) {
   kernel.script = engine.scriptApi
   for (const name of ['platform', 'arch', 'gpu', 'gpus', 'gpu_driver', 'gpu_target', 'vram', 'ram']) kernel[name] = engine.machine[name]
   kernel.gpu_model = engine.machine.gpu_model === null ? undefined : engine.machine.gpu_model
-  Object.defineProperty(kernel, 'jsdom', { enumerable: true, get: () => ({ JSDOM: { fromURL: absent('jsdom', 'the npm package jsdom is not part of pinokiocloud') } }) })
+  // kernel.jsdom is left out: launchers that use it ask first whether it is there
   return kernel
 }
 

@@ -161,7 +161,8 @@ class JupyterProxyExposer(BaseExposer):
             if servers:
                 with _page() as (port, text):
                     for server in servers:
-                        status, body = fetched(f"{server.url}proxy/{port}/", server.headers)
+                        # Without a slash at the end: those that lead nowhere are redirected, not answered with 404.
+                        status, body = fetched(f"{server.url}proxy/{port}/check", server.headers)
                         if status == 200 and body == text:
                             self._server, self._proven = server, True
                             break

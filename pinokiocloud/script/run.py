@@ -109,6 +109,10 @@ class RunResult:
         hint = self.detail.get("hint")
         return text + (f"\n{reason}" if reason else "") + (f"\n{hint}" if hint else "")
 
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook."""
+        return _as_html(self.script, self.status, self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as a JSON-like object."""
         return {
@@ -118,6 +122,17 @@ class RunResult:
             "local": wire.plain(self.local),
             "script": self.script,
         }
+
+
+def _as_html(path: str, state: str, result: RunResult | None) -> str:
+    """A run for a notebook: name, state, address and what failed; every text is the script's, so none is HTML."""
+    import html  # noqa: PLC0415 - only in a notebook
+
+    url = (result.url if result else None) or ""
+    safe = html.escape(url)
+    link = f' · <a href="{safe}" target="_blank">{safe}</a>' if url.startswith(("http://", "https://")) else ""
+    failed = f"<pre>{html.escape(result.message)}</pre>" if result and result.message else ""
+    return f"<div><b>{html.escape(Path(path).name)}</b> · {html.escape(state)}{link}{failed}</div>"
 
 
 @dataclass(frozen=True)
@@ -442,13 +457,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook."""
-        import html  # noqa: PLC0415 - only in a notebook
-
-        url = self.result.url if self.result else None
-        link = f' · <a href="{html.escape(url)}">{html.escape(url)}</a>' if url else ""
-        failed = f"<pre>{html.escape(self.result.message)}</pre>" if self.result and self.result.message else ""
         step = "" if self.finished else f" · step {self.index} of {self.total}"
-        return f"<div><b>{html.escape(Path(self.path).name)}</b> · {html.escape(self.status)}{step}{link}{failed}</div>"
+        return _as_html(self.path, self.status + step, self.result)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}>"
@@ -460,7 +470,11 @@ def _answer(error: Exception) -> dict[str, Any]:
         return {
             "name": "Error",
             "message": error.message,
-            "detail": {"code": error.code, "hint": error.hint, **{k: v if isinstance(v, int) else str(v) for k, v in error.context.items()}},
+            "detail": {
+                "code": error.code,
+                "hint": error.hint,
+                **{k: v if isinstance(v, int) else str(v) for k, v in error.context.items()},
+            },
         }
     name = getattr(error, "js_name", "Error")
     message = getattr(error, "js_message", None) or str(error) or type(error).__name__

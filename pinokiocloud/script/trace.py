@@ -40,7 +40,8 @@ class TraceFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)  # readers follow it line by line
+        # line by line, since readers follow it; a lone surrogate becomes its escape, which is JSON too
+        self._file: IO[str] = path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._ended = False
         self._held: dict[int, dict[str, Any]] = {}
         self._next = 0

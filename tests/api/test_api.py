@@ -65,7 +65,8 @@ def test_plain_code(app: Any) -> None:
 def test_an_event_loop(app: Any) -> None:
     async def main() -> Any:
         return await asyncio.gather(
-            *(pinokiocloud.run(app.script(HELLO, name=f"{n}.json")) for n in range(3)), pinokiocloud.run(app.folder / "no.json")
+            *(pinokiocloud.run(app.script(HELLO, name=f"{n}.json")) for n in range(3)),
+            pinokiocloud.run(app.folder / "no.json"),
         )
 
     results = asyncio.run(main())
@@ -185,8 +186,41 @@ def test_a_home_that_cannot_be_used(app: Any, tmp_path: Path) -> None:
     assert pinokiocloud.run_sync(app.script(HELLO))
 
 
+def test_two_threads_with_a_home_that_cannot_be_used(app: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    script, errors = app.script(HELLO), []
+
+    async def call() -> None:
+        try:
+            await pinokiocloud.run(script, home=tmp_path / "file")
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            errors.append(error)
+
+    async def main() -> None:
+        await asyncio.gather(*(call() for _ in range(5)))
+
+    asyncio.run(main())
+    assert [type(error).__name__ for error in errors] == ["HomeError"] * 5
+
+
+def test_a_runtime_that_was_closed_leaves_no_event_loop_behind(app: Any) -> None:
+    code = f"""
+import gc, pinokiocloud
+for _ in range(2):
+    assert pinokiocloud.run_sync({str(app.script(HELLO))!r})
+    pinokiocloud.api._RUNTIME.close()
+gc.collect()
+"""
+    process = python(code)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
 def test_scripts_and_menus_are_loaded_without_a_run(app: Any) -> None:
-    app.js("module.exports = {title: 'T', menu: async (kernel, info) => [{text: info.exists('x') ? 'yes' : 'no'}]}", "pinokio.js")
+    app.js(
+        "module.exports = {title: 'T', menu: async (kernel, info) => [{text: info.exists('x') ? 'yes' : 'no'}]}",
+        "pinokio.js",
+    )
     menu = pinokiocloud.evaluate_menu_sync(app.folder)
     assert "no" in str(menu)
     script = pinokiocloud.load_script_sync(app.script(HELLO))
@@ -195,7 +229,9 @@ def test_scripts_and_menus_are_loaded_without_a_run(app: Any) -> None:
 
 # ---- processes ------------------------------------------------------------------------------------------------------
 def test_ctrl_c_stops_the_script_and_what_it_started(app: Any, left_over: Any) -> None:
-    script = app.script({"method": "shell.run", "params": {"message": "echo up; sleep 60", "env": {"MARK": str(app.folder)}}})
+    script = app.script(
+        {"method": "shell.run", "params": {"message": "echo up; sleep 60", "env": {"MARK": str(app.folder)}}}
+    )
     process = python(f"""
 import pinokiocloud, sys, time
 try:
@@ -217,7 +253,10 @@ except KeyboardInterrupt:
 
 def test_the_end_of_the_process_ends_daemons(app: Any, left_over: Any) -> None:
     env = {"MARK": str(app.folder)}
-    step = {"method": "shell.run", "params": {"env": env, "message": "echo up; sleep 60", "on": [{"event": "/up/", "done": True}]}}
+    step = {
+        "method": "shell.run",
+        "params": {"env": env, "message": "echo up; sleep 60", "on": [{"event": "/up/", "done": True}]},
+    }
     script = app.script(step, daemon=True)
     process = python(f"import pinokiocloud; print(pinokiocloud.run_sync({str(script)!r}).status)")
     assert finished(process) == "daemon\n"
@@ -256,7 +295,9 @@ def test_a_run_shows_itself_in_a_notebook_without_html_of_the_script() -> None:
     async def main() -> str:
         run = Run(RunRequest(path=f"/x/{EVIL}.json", uri="x"), None)  # type: ignore[arg-type]
         running = run._repr_html_()
-        run.result = RunResult("error", EVIL, {"message": EVIL, "hint": EVIL}, {"url": f"http://x/{EVIL}"}, f"/x/{EVIL}.json")
+        run.result = RunResult(
+            "error", EVIL, {"message": EVIL, "hint": EVIL}, {"url": f"http://x/{EVIL}"}, f"/x/{EVIL}.json"
+        )
         run.status = "error"
         run._settled.cancel()
         return running + run._repr_html_()
@@ -267,7 +308,9 @@ def test_a_run_shows_itself_in_a_notebook_without_html_of_the_script() -> None:
     assert 'onerror="' not in text
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,<script>", " JavaScript:alert(1)", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,<script>", " JavaScript:alert(1)", "file:///etc/passwd"]
+)
 def test_an_address_that_is_no_web_address_is_no_link(url: str) -> None:
     async def main() -> str:
         run = Run(RunRequest(path="/x.json", uri="x"), None)  # type: ignore[arg-type]
@@ -292,7 +335,19 @@ def modules_of(code: str) -> set[str]:
 
 def test_the_import_loads_nothing_heavy() -> None:
     before, after = modules_of("pass"), modules_of("import pinokiocloud")
-    heavy = {"requests", "typer", "rich", "huggingface_hub", "ipywidgets", "asyncio", "psutil", "IPython", "urllib3", "ssl", "uv"}
+    heavy = {
+        "requests",
+        "typer",
+        "rich",
+        "huggingface_hub",
+        "ipywidgets",
+        "asyncio",
+        "psutil",
+        "IPython",
+        "urllib3",
+        "ssl",
+        "uv",
+    }
     assert (after - before) & heavy == set()
     assert {name for name in after if name.startswith("pinokiocloud")} == {"pinokiocloud"}
 

@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 from typer.models import ArgumentInfo
 
@@ -94,9 +94,8 @@ def commands() -> dict[str, Callable[..., Any]]:
 def options(command: Callable[..., Any]) -> str:
     """Give the table of a command's arguments and options, from the annotations that typer reads."""
     lines = ["| Argument or option | What it does |", "|---|---|"]
-    hints = get_type_hints(command, include_extras=True)
-    for name, parameter in inspect.signature(command).parameters.items():
-        kind, info = get_args(hints[name])[:2]
+    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+        kind, info = get_args(parameter.annotation)[:2]
         told = cell(info.help or "")
         if isinstance(info, ArgumentInfo):
             word = info.metavar or name.upper()

@@ -68,7 +68,9 @@ def test_a_script_that_throws_tells_the_line(app: Any, play: Any) -> None:
     failed(play(app.js("\nfunction f () { null.x }\nf()")), "main.js:2", "TypeError")
 
 
-@pytest.mark.parametrize("thrown", ["'text'", "null", "undefined", "{a: 1}", "Object.create(null)", "new Error('')", "5n"])
+@pytest.mark.parametrize(
+    "thrown", ["'text'", "null", "undefined", "{a: 1}", "Object.create(null)", "new Error('')", "5n"]
+)
 def test_a_script_that_throws_anything(app: Any, play: Any, thrown: str) -> None:
     failed(play(app.js(f"throw {thrown}")), "main.js")
 
@@ -120,7 +122,9 @@ def test_an_endless_require(app: Any, play: Any) -> None:
 @pytest.mark.parametrize("suffix", ["json", "js"])
 def test_a_file_of_50_megabytes(app: Any, play: Any, suffix: str) -> None:
     head, tail = ('{"junk": "', '", "run": [{"method": "log", "params": {"raw": "{{self.junk.length}}"}}]}')
-    script = app.write(f"main.{suffix}", ("" if suffix == "json" else "module.exports = ") + head + "x" * 50_000_000 + tail)
+    script = app.write(
+        f"main.{suffix}", ("" if suffix == "json" else "module.exports = ") + head + "x" * 50_000_000 + tail
+    )
     played = play(script)
     assert played.result or f"main.{suffix}" in played.result.message
     assert played.lines == ["50000000"]
@@ -294,7 +298,9 @@ def test_circular_arguments_are_no_crash(app: Any, play: Any) -> None:
     assert play(app.script({"method": "log", "params": {"raw": "{{args.n}}."}}), args=args).lines == ["1."]
 
 
-@pytest.mark.parametrize("method", ["fs.write", "jump", "script.start", "json.set", "fs.download", "local.set", "hf.download"])
+@pytest.mark.parametrize(
+    "method", ["fs.write", "jump", "script.start", "json.set", "fs.download", "local.set", "hf.download"]
+)
 def test_a_step_without_params(app: Any, play: Any, method: str) -> None:
     played = play(app.script(LOG, {"method": method}))
     failed(played, index=1)
@@ -329,7 +335,10 @@ def test_a_module_address_that_is_none(app: Any, play: Any, uri: Any) -> None:
     failed(play(app.script({"uri": uri, "method": "x"})), index=0)
 
 
-@pytest.mark.parametrize("thrown", ["new Error('odd')", "'odd'", "{odd: 1}", "null", "undefined", "Object.create(null)", "5n", "Symbol('odd')"])
+@pytest.mark.parametrize(
+    "thrown",
+    ["new Error('odd')", "'odd'", "{odd: 1}", "null", "undefined", "Object.create(null)", "5n", "Symbol('odd')"],
+)
 def test_a_step_function_that_throws_anything(app: Any, play: Any, thrown: str) -> None:
     failed(play(app.js(f"module.exports = {{run: [{{method: () => {{ throw {thrown} }}}}]}}")), index=0)
     failed(play(app.js(f"module.exports = {{run: [{{method: async () => {{ throw {thrown} }}}}]}}", "b.js")), index=0)

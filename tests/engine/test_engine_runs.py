@@ -82,9 +82,13 @@ PHASES: dict[str, Any] = {
     "a loop of jumps": LOOP,
     "a function that never returns": "module.exports = {run: [{method: () => new Promise(() => {})}]}",
     "a shell": [{"method": "shell.run", "params": {"message": "sleep 60"}}],
-    "a shell that ignores signals": [{"method": "shell.run", "params": {"message": "trap '' INT TERM HUP; while :; do sleep 1; done"}}],
+    "a shell that ignores signals": [
+        {"method": "shell.run", "params": {"message": "trap '' INT TERM HUP; while :; do sleep 1; done"}}
+    ],
     "a shell that floods": [{"method": "shell.run", "params": {"message": "yes"}}],
-    "shell.start": [{"method": "shell.start", "params": {"message": "sleep 60", "on": [{"event": "/never/", "done": True}]}}],
+    "shell.start": [
+        {"method": "shell.start", "params": {"message": "sleep 60", "on": [{"event": "/never/", "done": True}]}}
+    ],
     "shell.enter": [
         {"method": "shell.start", "params": {"id": "s"}},
         {"method": "shell.enter", "params": {"id": "s", "message": "cat", "on": [{"event": "/never/", "return": "x"}]}},
@@ -147,7 +151,9 @@ def test_a_stop_during_a_download(app: Any, with_engine: Any) -> None:
     async def work(engine: Any) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        script = app.script({"method": "fs.download", "params": {"uri": f"http://127.0.0.1:{port}/big.bin", "dir": "."}})
+        script = app.script(
+            {"method": "fs.download", "params": {"uri": f"http://127.0.0.1:{port}/big.bin", "dir": "."}}
+        )
         run = await engine.start(script)
         while run.method != "fs.download":
             await asyncio.sleep(0.01)
@@ -205,7 +211,11 @@ def test_a_stopped_run_tells_no_error(app: Any, with_engine: Any) -> None:
 # ---- what is left -------------------------------------------------------------------------------------------------
 def test_a_run_that_ends_takes_its_shells_along(app: Any, with_engine: Any, left_over: Any) -> None:
     script = app.script(
-        shell(app, "nohup setsid sleep 60 >/dev/null 2>&1 & disown; (sleep 60 &); echo up; sleep 60", on=[{"event": "/up/", "done": True}])
+        shell(
+            app,
+            "nohup setsid sleep 60 >/dev/null 2>&1 & disown; (sleep 60 &); echo up; sleep 60",
+            on=[{"event": "/up/", "done": True}],
+        )
     )
 
     async def work(engine: Any) -> None:
@@ -289,10 +299,17 @@ def test_a_stopped_caller_leaves_its_child_alone(app: Any, with_engine: Any) -> 
 
 
 def test_a_daemon_child_outlives_its_caller(app: Any, with_engine: Any, left_over: Any) -> None:
-    child = app.script(daemon_shell(app), {"method": "local.set", "params": {"url": "http://x"}}, daemon=True, name="child.json")
+    child = app.script(
+        daemon_shell(app), {"method": "local.set", "params": {"url": "http://x"}}, daemon=True, name="child.json"
+    )
     caller = app.script(
         {"method": "script.start", "params": {"uri": "child.json"}},
-        {"method": "log", "params": {"raw": "{{script.local(cwd, 'child.json').url}} {{running('child.json')}} {{ready('child.json')}}."}},
+        {
+            "method": "log",
+            "params": {
+                "raw": "{{script.local(cwd, 'child.json').url}} {{running('child.json')}} {{ready('child.json')}}."
+            },
+        },
     )
 
     async def work(engine: Any) -> None:
@@ -308,7 +325,9 @@ def test_a_daemon_child_outlives_its_caller(app: Any, with_engine: Any, left_ove
 
 def test_ready_tells_of_daemons_too(app: Any, with_engine: Any) -> None:
     app.script(HELLO, daemon=True, name="child.json")
-    asks = app.script({"method": "script.ready", "params": "child.json"}, {"method": "log", "params": {"raw": "{{input}}"}})
+    asks = app.script(
+        {"method": "script.ready", "params": "child.json"}, {"method": "log", "params": {"raw": "{{input}}"}}
+    )
 
     async def work(engine: Any) -> None:
         said: list[str] = []
@@ -488,7 +507,9 @@ def test_a_trigger_of_another_script_ends_it(app: Any, with_engine: Any, left_ov
 
 
 @pytest.mark.parametrize("daemon", [True, False])
-def test_the_shells_of_a_trigger_end_with_the_run(app: Any, with_engine: Any, left_over: Any, until: Any, daemon: bool) -> None:
+def test_the_shells_of_a_trigger_end_with_the_run(
+    app: Any, with_engine: Any, left_over: Any, until: Any, daemon: bool
+) -> None:
     script = trigger_script(app, [shell(app, "echo side; sleep 61")], daemon=daemon)
 
     async def work(engine: Any) -> None:
@@ -517,14 +538,17 @@ def test_an_unknown_trigger_is_a_warning(app: Any, with_engine: Any) -> None:
 
 # ---- queues -------------------------------------------------------------------------------------------------------
 def test_queue_serialises_a_method_over_all_runs(app: Any, with_engine: Any) -> None:
-    app.js("""
+    app.js(
+        """
         let active = 0; let most = 0
         exports.work = async req => {
           active++; most = Math.max(most, active)
           await new Promise(r => setTimeout(r, 20))
           active--
           globalThis.mostAtOnce = most
-        }""", "worker.js")
+        }""",
+        "worker.js",
+    )
     scripts = [app.script({"uri": "worker.js", "method": "work", "queue": True}, name=f"q{n}.json") for n in range(6)]
     keeper = app.script({"uri": "worker.js", "method": "work", "queue": True}, FOREVER, name="keeper.json")
     look = app.script({"method": "log", "params": {"raw": "most {{globalThis.mostAtOnce}}"}}, name="look.json")

@@ -26,7 +26,9 @@ def kill_host(engine: Any) -> int:
 
 
 async def works(engine: Any, app: Any) -> None:
-    run = await engine.start(app.script(HELLO, {"method": "shell.run", "params": {"message": "true"}}, name="after.json"))
+    run = await engine.start(
+        app.script(HELLO, {"method": "shell.run", "params": {"message": "true"}}, name="after.json")
+    )
     assert (await run.wait()).status == "done"
 
 
@@ -63,7 +65,9 @@ def test_killed_while_idle(app: Any, with_engine: Any) -> None:
 
 def test_killed_while_a_shell_step_waits(app: Any, with_engine: Any, left_over: Any) -> None:
     script = app.script(
-        HELLO, {"method": "shell.run", "params": {"message": "echo up; sleep 60", "env": {"MARK": str(app.folder)}}}, HELLO
+        HELLO,
+        {"method": "shell.run", "params": {"message": "echo up; sleep 60", "env": {"MARK": str(app.folder)}}},
+        HELLO,
     )
 
     async def work(engine: Any) -> None:
@@ -106,7 +110,10 @@ def test_a_daemon_keeps_its_variables_and_its_shell(app: Any, with_engine: Any, 
         daemon=True, name="daemon.json",
     )  # fmt: skip
     look = app.script(
-        {"method": "log", "params": {"json": f"{{{{[script.local('{daemon}'), running('daemon.json'), ready('daemon.json')]}}}}"}}
+        {
+            "method": "log",
+            "params": {"json": f"{{{{[script.local('{daemon}'), running('daemon.json'), ready('daemon.json')]}}}}"},
+        }
     )
 
     async def work(engine: Any) -> None:
@@ -181,7 +188,9 @@ def test_the_on_stop_request_of_a_daemon_starts_under_a_new_host(app: Any, with_
 
 
 def test_twenty_runs_when_one_of_them_takes_the_host_down(app: Any, with_engine: Any) -> None:
-    waiting = [app.script({"method": "process.wait", "params": {"sec": 0.7}}, HELLO, name=f"w{n}.json") for n in range(20)]
+    waiting = [
+        app.script({"method": "process.wait", "params": {"sec": 0.7}}, HELLO, name=f"w{n}.json") for n in range(20)
+    ]
     bad = app.js("module.exports = {run: [{method: () => process.abort()}]}", "bad.js")
 
     async def work(engine: Any) -> None:
@@ -288,7 +297,7 @@ def test_a_node_that_is_no_program(home: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_node_that_speaks_something_else(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = fake_node(tmp_path, "eval \"echo hello there >&$PINOKIOCLOUD_SOCKET_FD\"; exec sleep 1000")
+    node = fake_node(tmp_path, 'eval "echo hello there >&$PINOKIOCLOUD_SOCKET_FD"; exec sleep 1000')
     monkeypatch.setattr(host_module, "node_executable", lambda: node)
     error = open_and_fail(home, watchdog=0.5)
     assert isinstance(error, HostError)

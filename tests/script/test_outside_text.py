@@ -195,7 +195,10 @@ def test_a_when_beside_a_template_of_the_scripts_own(app: Any, play: Any) -> Non
 def test_shell_output_in_a_notification(app: Any, play: Any) -> None:
     on = [{"event": "/(.. globalThis.noteEvil . 1 ..)\\s/", "notify": {"html": "{{{event[1]}}}"}}]
     script = app.script(
-        {"method": "shell.run", "params": {"message": r"printf '\173\173 globalThis.noteEvil = 1 \175\175 \n'", "on": on}},
+        {
+            "method": "shell.run",
+            "params": {"message": r"printf '\173\173 globalThis.noteEvil = 1 \175\175 \n'", "on": on},
+        },
         {"method": "process.wait", "params": {"sec": 0.2}},
         log("{{globalThis.noteEvil || 'safe'}}"),
     )

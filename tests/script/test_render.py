@@ -91,7 +91,9 @@ def test_any_jumble_of_braces_ends_and_at_worst_stays_as_it_is(render: Render, t
     assert "x" in got
 
 
-@given(text=no_braces.filter(lambda t: t and "\n" not in t and "\r" not in t and "\u2028" not in t and "\u2029" not in t))
+@given(
+    text=no_braces.filter(lambda t: t and "\n" not in t and "\r" not in t and "\u2028" not in t and "\u2029" not in t)
+)
 def test_triple_braces_around_anything_become_double_ones(render: Render, text: str) -> None:
     assert render(f"{{{{{{{text}}}}}}}") == f"{{{{{text}}}}}"
     assert render({"on": [f"{{{{{{{text}}}}}}}"]}) == {"on": [f"{{{{{text}}}}}"]}

@@ -23,10 +23,12 @@ keys = texts | st.sampled_from(["$", "v", "c", "constructor", "toString", "lengt
 keys = keys.filter(lambda k: k != "__proto__")
 values = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(keys, inner, max_size=4)
-    | st.builds(
-        Match, st.lists(texts, min_size=1, max_size=3), st.integers(0, 99), st.none() | st.dictionaries(keys, texts)
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(keys, inner, max_size=4)
+        | st.builds(
+            Match, st.lists(texts, min_size=1, max_size=3), st.integers(0, 99), st.none() | st.dictionaries(keys, texts)
+        )
     ),
     max_leaves=12,
 )
@@ -147,7 +149,9 @@ def test_what_only_javascript_has_arrives_as_something_of_its_own(node: Any, sou
     assert type(got) is type(value)
 
 
-@pytest.mark.parametrize("source", ["10n ** 40n", "new Date(5)", "new Date(NaN)", "new Set([1, {$: 2}])", "new Map([[1, new Date(1)]])"])
+@pytest.mark.parametrize(
+    "source", ["10n ** 40n", "new Date(5)", "new Date(NaN)", "new Set([1, {$: 2}])", "new Map([[1, new Date(1)]])"]
+)
 def test_dates_sets_maps_and_big_integers_come_back_as_what_they_were(node: Any, source: str) -> None:
     encoded = node.js(f"return require('./wire').encode({source})")
     again = through_json(wire.encode(wire.decode(encoded)))
@@ -198,7 +202,11 @@ def test_deep_values_survive_down_to_a_bound_and_end_in_a_mark_below(node: Any) 
     text = json.dumps(wire.plain(there_and_back(node, nested(5000))))
     assert "deep" in text
     text = json.dumps(
-        wire.plain(wire.decode(node.js("let v = 1; for (let i = 0; i < 5000; i++) v = {v}; return require('./wire').encode(v)")))
+        wire.plain(
+            wire.decode(
+                node.js("let v = 1; for (let i = 0; i < 5000; i++) v = {v}; return require('./wire').encode(v)")
+            )
+        )
     )
     assert "deep" in text
 

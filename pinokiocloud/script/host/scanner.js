@@ -17,15 +17,25 @@ function compile (event) {
   return new RegExp(m[1], m[2].includes('g') ? m[2] : m[2] + 'g')
 }
 
+/** The same, but null for what is no valid expression. */
+function compiled (event) {
+  try { return compile(event) } catch (e) { return null }
+}
+
+/** Where to look for the next match after an empty one: not in the middle of a character, where `u` would step back. */
+function after (text, index, unicode) {
+  return index + (unicode && text.codePointAt(index) > 0xffff ? 2 : 1)
+}
+
 const STREAM_WORDS = new Set(['stdout', 'stderr', 'end']) // the guide's (systems.md §1)
 
 class Scanner {
   /** @param {object[]} on the step's handlers; @param {boolean} live whether errors end the step at once */
   constructor (on, live) {
     this.live = live
-    this.handlers = (Array.isArray(on) ? on : []).filter(h => h && typeof h === 'object').map((h, i) => ({
-      spec: h, index: i, regex: STREAM_WORDS.has(h.event) ? null : compile(h.event), word: STREAM_WORDS.has(h.event) ? h.event : null, seen: 0, handled: 0, over: false
-    }))
+    this.handlers = (Array.isArray(on) ? on : []).map((h, i) => h && typeof h === 'object' && ({
+      spec: h, index: i, regex: STREAM_WORDS.has(h.event) ? null : compiled(h.event), word: STREAM_WORDS.has(h.event) ? h.event : null, seen: 0, handled: 0, over: false
+    })).filter(Boolean)
     this.bad = this.handlers.find(h => h.regex === null && h.word === null && h.spec.event !== undefined && h.spec.event !== null)
     this.all = [...this.handlers, ...BUILT_IN.map(h => ({ spec: h, index: -1, regex: compile(h.event), handled: 0, builtIn: true }))]
     this.ignore = this.all.filter(h => h.regex && h.spec.break === false)
@@ -41,7 +51,7 @@ class Scanner {
   /**
    * @param {string} text window of the output
    * @param {number} start the window's place in the whole output
-   * @param {number} fresh from where in the whole output the text is new: a match must end behind it
+   * @param {number} fresh from where in the whole output the text is new: a match must not end before it (at it: what a look-ahead waited for came)
    */
   feed (text, start, fresh) {
     const out = { fired: [], end: null }
@@ -53,9 +63,9 @@ class Scanner {
       const shifted = where !== text
       h.regex.lastIndex = 0
       for (let m = h.regex.exec(where); m !== null; m = h.regex.exec(where)) {
-        if (m[0] === '') h.regex.lastIndex++
+        if (m[0] === '') h.regex.lastIndex = after(where, h.regex.lastIndex, h.regex.unicode || h.regex.unicodeSets)
         const end = start + m.index + m[0].length
-        if (!shifted && (end <= h.handled || end <= fresh)) continue
+        if (!shifted && (end <= h.handled || end < fresh)) continue
         h.handled = end
         const match = [...m]
         const fired = { handler: h.index, match: { $: 'match', v: match.map(x => x === undefined ? { $: 'undef' } : x), i: start + m.index, g: m.groups ? { ...m.groups } : null } }

@@ -377,6 +377,9 @@ class Engine:
 
     async def release(self, run: Run) -> None:
         """End what belongs to a run."""
+        for side in run.sides:
+            if not side.finished:
+                await side.stop()
         await self.shells.end_of(run.key)
 
     async def ended(self, run: Run, on_stop: Any) -> None:
@@ -405,6 +408,10 @@ class Engine:
     def step_environment(self, run: Run) -> dict[str, str]:
         """Return the ``env`` of a run's steps."""
         return self.place.script_environment(run.path)
+
+    def became_ready(self, run: Run) -> None:
+        """Note that a daemon's steps are done."""
+        self.ready_scripts.add(run.path)
 
     async def require(self, run: Run, variables: list[Any]) -> None:
         """Ask for the required variables that have no value, and keep the answers in the app's ENVIRONMENT (spec §5.6).
@@ -514,7 +521,7 @@ class Engine:
             self._spawn(self._notify_handler(ctx, handler.get("notify"), fired["match"]))
 
     async def _notify_handler(self, ctx: StepContext, template: Any, match: Any) -> None:
-        answer = await self.host_call("scan.notify", scan=0, template=wire.encode(template), event=match)
+        answer = await self.host_call("scan.notify", run=ctx.run.id, template=wire.encode(template), event=match)
         ctx.emit("push", wire.decode(answer["value"]))
 
     async def _trigger(self, ctx: StepContext, action: str, match: Any) -> None:
@@ -531,6 +538,7 @@ class Engine:
         )
         side = Run(request, self)
         side.callbacks = run.callbacks
+        run.sides.append(side)
         side.start()
         result = await side.wait()
         if result.status == "done" and not run.finished and run.status != "daemon":
@@ -565,7 +573,11 @@ _UNENCODED: Any = object()
 
 def _rejection(path: Path) -> PinokioError | None:
     """Why a path cannot be run at all (spec §1.1, §2.2)."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a NUL in it
+        return ScriptNotFoundError(f"{str(path)[:200]!r} is no path: {error}", hint="is the path right?")
+    if not there:
         return ScriptNotFoundError(
             f"ENOENT: no such file or directory, stat '{path}'", path=str(path), hint="is the path right?"
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
+import contextlib
+import os
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -109,6 +110,44 @@ def _choices(item: dict[str, Any]) -> list[tuple[str, str]]:
     return out
 
 
+@contextlib.contextmanager
+def _silent(terminal: int) -> Iterator[None]:
+    """Do not show what is typed."""
+    import termios  # noqa: PLC0415 - only at a terminal
+
+    before = termios.tcgetattr(terminal)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+async def _typed_line(terminal: int) -> str:
+    """Return the line that is typed next. It is waited for without a thread: that could not be interrupted.
+
+    Raises:
+        PromptError: the terminal was closed.
+    """
+    loop = asyncio.get_running_loop()
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        readable = asyncio.Event()
+        loop.add_reader(terminal, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(terminal)
+        data = b""
+        with contextlib.suppress(OSError):  # hung up
+            data = os.read(terminal, 4096)
+        if not data:
+            raise PromptError("the terminal was closed before the question was answered")
+        line += data
+    return line[:-1].decode("utf-8", "replace")
+
+
 class TerminalPrompter:
     """Asks on the terminal, field by field."""
 
@@ -116,13 +155,10 @@ class TerminalPrompter:
         """Ask the person at the terminal.
 
         Raises:
-            PromptError: there is no terminal.
+            PromptError: there is no terminal, or it was closed.
         """
         if not sys.stdin.isatty():
             return await UnattendedPrompter().ask(prompt)
-        return await asyncio.to_thread(self._ask, prompt)
-
-    def _ask(self, prompt: Prompt) -> Any:
         out = sys.stderr
         out.write(f"\n── {prompt.title}\n")
         description = prompt.params.get("description") or prompt.params.get("html")
@@ -130,50 +166,55 @@ class TerminalPrompter:
             out.write(f"{description}\n")
         if prompt.kind == "filepicker":
             many = bool(prompt.params.get("multiple"))
-            line = self._line("path(s), separated by commas" if many else "path")
-            return {"paths": [part.strip() for part in line.split(",") if part.strip()]}
+            line = await self._line("path(s), separated by commas" if many else "path")
+            paths = line.split(",") if many else [line]
+            return {"paths": [part.strip() for part in paths if part.strip()]}
         if not prompt.fields:
-            self._line("press Enter to go on")
+            await self._line("press Enter to go on")
             return {}
-        return {str(item["key"]): self._field(item) for item in prompt.fields if item.get("key")}
+        return {str(item["key"]): await self._field(item) for item in prompt.fields if item.get("key")}
 
-    def _field(self, item: dict[str, Any]) -> Any:
+    async def _field(self, item: dict[str, Any]) -> Any:
         kind = str(item.get("type") or "text")
         label = str(item.get("title") or item["key"])
         if item.get("description"):
             sys.stderr.write(f"{item['description']}\n")
         if kind == "checkbox":
-            return self._line(f"{label} (y/n)").strip().lower() in ("y", "yes", "1", "true")
-        if kind == "select":
-            choices = _choices(item)
-            for number, (_, text) in enumerate(choices, 1):
-                sys.stderr.write(f"  {number}. {text}\n")
-            while True:
-                answer = self._line(label, item.get("default")).strip()
-                if answer.isdigit() and 1 <= int(answer) <= len(choices):
-                    return choices[int(answer) - 1][0]
-                if answer in [value for value, _ in choices]:
-                    return answer
-                sys.stderr.write("please give one of the numbers\n")
+            return (await self._line(f"{label} (y/n)")).strip().lower() in ("y", "yes", "1", "true")
+        if kind == "select" and item.get("items"):
+            return await self._choice(label, _choices(item), item.get("default"))
         while True:
-            answer = (
-                getpass.getpass(f"{label}: ", stream=sys.stderr)
-                if kind == "password"
-                else self._line(label, item.get("default"))
-            )
-            if answer or not item.get("required"):
-                break
-            sys.stderr.write("please answer this one\n")
-        if kind == "file" and answer:
-            with open(answer, "rb") as file:  # noqa: PTH123 - a name as the person typed it
-                return file.read()
-        return answer
+            answer = await self._line(label, item.get("default"), hidden=kind == "password")
+            if not answer and item.get("required"):
+                sys.stderr.write("please answer this one\n")
+            elif kind == "file" and answer:
+                try:
+                    with open(answer, "rb") as file:  # noqa: PTH123 - a name as the person typed it
+                        return file.read()
+                except OSError as error:
+                    sys.stderr.write(f"{answer} cannot be read: {error.strerror}\n")
+            else:
+                return answer
+
+    async def _choice(self, label: str, choices: list[tuple[str, str]], default: Any) -> str:
+        for number, (_, text) in enumerate(choices, 1):
+            sys.stderr.write(f"  {number}. {text}\n")
+        while True:
+            answer = (await self._line(label, default)).strip()
+            if answer.isdecimal() and 1 <= int(answer) <= len(choices):
+                return choices[int(answer) - 1][0]
+            if answer in [value for value, _ in choices]:
+                return answer
+            sys.stderr.write("please give one of the numbers\n")
 
     @staticmethod
-    def _line(label: str, default: Any = None) -> str:
-        sys.stderr.write(f"{label}{f' [{default}]' if default else ''}: ")
-        sys.stderr.flush()
-        line = sys.stdin.readline()
-        if not line:
-            raise PromptError("the terminal was closed before the question was answered")
-        return line.rstrip("\n") or (str(default) if default else "")
+    async def _line(label: str, default: Any = None, *, hidden: bool = False) -> str:
+        terminal = sys.stdin.fileno()
+        shown = f" [{default}]" if default and not hidden else ""
+        with _silent(terminal) if hidden else contextlib.nullcontext():
+            sys.stderr.write(f"{label}{shown}: ")
+            sys.stderr.flush()
+            line = await _typed_line(terminal)
+        if hidden:
+            sys.stderr.write("\n")
+        return line or (str(default) if default else "")

@@ -61,7 +61,7 @@ class Bench:
 
     def pause(self) -> None:
         """Wait for a quiet machine before one repetition, not as long."""
-        facts.quiet(self.busy, min(self.patience, 10.0), 0.2)
+        facts.quiet(self.busy, min(self.patience, 20.0), 0.3)
 
     def fresh(self) -> str:
         """Return a name that was not used before."""

@@ -270,7 +270,8 @@ async def _typed(ctx: StepContext, *, enter: bool) -> Any:
         if message is None or message is wire.UNDEFINED:
             continue
         shell.write(javascript_text(message) + ("\n" if enter else ""))
-        result = await _await_return(ctx, shell)
+        if enter or ctx.params.get("on"):  # text without Enter brings no prompt to wait for
+            result = await _await_return(ctx, shell)
     return result
 
 
@@ -284,7 +285,8 @@ async def _await_return(ctx: StepContext, shell: ShellSession) -> Any:
         if shell.code is not None and not shell.alive:
             return await shell.screen()
         if patterns:
-            answer = await ctx.engine.host_call("screen.match", on=wire.encode(patterns), text=await shell.screen())
+            screen = await shell.screen()
+            answer = await ctx.engine.host_call("screen.match", run=ctx.run.id, on=wire.encode(patterns), text=screen)
             if not answer.get("none"):
                 return wire.decode(answer["value"])
         if prompt is not None or not patterns:

@@ -88,6 +88,7 @@ class HostProcess(asyncio.Protocol):
         self._answers: set[asyncio.Task[None]] = set()
         self._heard = time.monotonic()
         self._died: HostError | None = None
+        self._closing = False
         self._closed: asyncio.Future[None] | None = None
 
     # ---- life -----------------------------------------------------------------------------------------------------
@@ -195,13 +196,17 @@ class HostProcess(asyncio.Protocol):
 
     async def close(self) -> None:
         """End the process; calls that wait fail."""
+        answers = list(self._answers)
+        for task in answers:
+            task.cancel()
+        if self.alive:  # what scripts asked for ends what it started (kernel.exec: a shell), which needs the host
+            self._closing = True
+            await asyncio.gather(*answers, return_exceptions=True)
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
         self._lost(HostDiedError("the script host was closed"))
-        for task in list(self._answers):
-            task.cancel()
         if self._transport is not None:
             self._transport.close()
             if self._closed is not None:
@@ -329,6 +334,8 @@ class HostProcess(asyncio.Protocol):
                 future.set_result(message.get("ok"))
             return
         if message["op"] == "ask":
+            if self._closing:
+                return
             task = asyncio.get_running_loop().create_task(self._answer(message))
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)

@@ -156,6 +156,9 @@ class Services(Protocol):
     async def execute(self, run: Run, call: Call) -> Any:
         """Execute a step's method; return its result."""
 
+    def became_ready(self, run: Run) -> None:
+        """Take notice that a daemon's steps are done."""
+
     async def require(self, run: Run, variables: list[Any]) -> None:
         """See to it that a script's required variables have values (spec §5.6)."""
 
@@ -202,6 +205,7 @@ class Run:
         self._reason = "stopped"
         self.callbacks: list[Callable[[Any], None]] = []
         self.failure: dict[str, Any] = {}  # of the last shell step that failed: errors, lines, exit_code
+        self.sides: list[Run] = []  # what `trigger` started beside it
         self.keep = False  # treat it as a daemon, though its script does not say so
         self.prompter: Any = None  # who answers this run's questions; None for the engine's
 
@@ -410,6 +414,7 @@ class Run:
             self.result = RunResult("daemon", local=self.local, script=self.path, local_trace=reply.get("trace"))
             with contextlib.suppress(HostError):
                 await self._services.call("run.ready", path=self.path)
+            self._services.became_ready(self)
             self._settled.set_result(self.result)
             return
         if "local" in reply:

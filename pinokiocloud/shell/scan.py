@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pinokiocloud.errors import ShellError
+from pinokiocloud.errors import HostError, ShellError
 from pinokiocloud.script import wire
 
 __all__ = ["End", "OutputScanner"]
@@ -88,6 +88,14 @@ class OutputScanner:
         texts = [item for item in literals if item is not None] + (list(_ERRORS) if self._live else [])
         self._patterns = re.compile("|".join(re.escape(text) for text in texts)) if texts else None
 
+    async def _ask(self, op: str, **body: Any) -> Any:
+        """Ask the host; a host that was started anew gets the patterns first."""
+        try:
+            return await self._call(op, scan=self._number, **body)
+        except HostError:
+            await self.open()
+            return await self._call(op, scan=self._number, **body)
+
     async def close(self) -> None:
         """Forget the patterns in the host."""
         if self._open:
@@ -116,7 +124,7 @@ class OutputScanner:
         self._tail = window[-_WINDOW:]
         if not self._candidate(window):
             return None
-        answer = await self._call("scan.feed", scan=self._number, text=window, start=start, fresh=fresh)
+        answer = await self._ask("scan.feed", text=window, start=start, fresh=fresh)
         event = answer.get("event")
         if event is not None:
             self.event = wire.decode(event)
@@ -133,5 +141,5 @@ class OutputScanner:
         own = any(isinstance(item, dict) and item.get("break") is True for item in self._on)
         if not own and not any(word in lowered.replace("\r\n", "").replace("\n", "") for word in _ERRORS):
             return None
-        answer = await self._call("scan.final", scan=self._number, text=text)
+        answer = await self._ask("scan.final", text=text)
         return answer["errors"]  # type: ignore[no-any-return]

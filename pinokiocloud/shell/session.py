@@ -348,7 +348,7 @@ class ShellSession:
         self._idle = False
         if self._terminal is not None:
             # a tab asks readline for completions: it is switched off, so the tab is text
-            self._terminal.write(text.encode("utf-8", "surrogateescape"))
+            self._terminal.write(text.encode("utf-8", "replace"))  # JavaScript texts may hold lone surrogates
 
     def _exited(self, code: int) -> None:
         self._exit = code

@@ -125,6 +125,8 @@ class PtyTerminal:
 
     # ---- reading ------------------------------------------------------------------------------------------------
     def _ready(self) -> None:
+        if self._master < 0:
+            return  # closed since this was scheduled
         taken = 0
         parts = []
         end = drained = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -287,8 +289,6 @@ def test_an_action_that_is_no_list(app: Any, play: Any, action: str) -> None:
 def test_arguments_need_not_be_an_object(app: Any, play: Any, args: Any) -> None:
     played = play(app.script({"method": "log", "params": {"json": "{{[args, input]}}"}}), args=args)
     assert played.result
-    import json
-
     assert json.loads(played.text) == [args, args]
 
 
@@ -312,8 +312,6 @@ def test_params_that_are_no_object(app: Any, with_engine: Any, method: str, para
     script = app.script({"method": method, "params": params})
 
     async def work(engine: Any) -> Any:
-        import asyncio
-
         run = await engine.start(script)
         await asyncio.wait({asyncio.ensure_future(run.wait())}, timeout=1)
         return await run.stop()
@@ -346,7 +344,10 @@ def test_a_step_function_that_throws_anything(app: Any, play: Any, thrown: str) 
 
 @pytest.mark.parametrize(
     "error",
-    ["Object.assign(new Error('odd'), {code: 10n})", "{toString () { throw new Error() }}", "[Symbol('x')]", "(() => { const e = new Error('odd'); e.code = e; return e })()", "Object.create(null)"],
+    [
+        "Object.assign(new Error('odd'), {code: 10n})", "{toString () { throw new Error() }}", "[Symbol('x')]",
+        "(() => { const e = new Error('odd'); e.code = e; return e })()", "Object.create(null)",
+    ],
 )  # fmt: skip
 def test_a_result_with_an_odd_error(app: Any, play: Any, error: str) -> None:
     failed(play(app.js(f"module.exports = {{run: [{{method: () => ({{error: {error}}})}}]}}")), index=0)

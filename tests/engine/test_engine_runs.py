@@ -124,6 +124,27 @@ def test_a_stop_ends_a_run_in_every_phase(app: Any, with_engine: Any, phase: Any
     with_engine(work)
 
 
+@pytest.mark.parametrize("how", ["stop", "end"])
+def test_a_function_script_that_never_returns_again_ends_all_the_same(app: Any, with_engine: Any, how: str) -> None:
+    step = "{method: 'process.wait'}" if how == "stop" else "{method: 'log', params: {raw: 'x'}}"
+    script = app.js(f"""
+        module.exports = async kernel => {{
+          globalThis.calls = (globalThis.calls || 0) + 1
+          if (globalThis.calls > 2) await new Promise(() => {{}})
+          return {{run: [{step}]}}
+        }}""")
+
+    async def work(engine: Any) -> None:
+        run = await engine.start(script)
+        if how == "stop":
+            while run.method is None:
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(run.stop(), 5)
+        assert (await asyncio.wait_for(run.wait(), 5)).status == {"stop": "stopped", "end": "done"}[how]
+
+    with_engine(work)
+
+
 def test_a_stop_while_a_form_is_open(app: Any, with_engine: Any) -> None:
     class Nobody:
         async def ask(self, prompt: Any) -> Any:
@@ -251,10 +272,10 @@ def test_close_ends_runs_of_every_kind(app: Any, with_engine: Any, left_over: An
     scripts = [
         app.script(daemon_shell(app), daemon=True, name="daemon.json"),
         app.script(shell(app, "trap '' INT TERM HUP; sleep 60"), name="stubborn.json"),
-        app.script({"method": "exec", "params": {"message": "sleep 60", "env": {"MARK": str(app.folder)}}}, name="exec.json"),
+        app.script({**shell(app, "sleep 60"), "method": "exec"}, name="exec.json"),
         app.script(*LOOP, name="loop.json"),
         app.js("module.exports = {run: [{method: () => new Promise(() => {})}]}", "never.js"),
-        app.js(f"module.exports = async kernel => {{ await kernel.exec({{message: 'sleep 60', env: {{MARK: '{app.folder}'}}}}) }}", "k.js"),
+        app.js("module.exports = async k => { await k.exec({message: 'sleep 60', env: {M: __dirname}}) }", "k.js"),
     ]  # fmt: skip
 
     async def work(engine: Any) -> Any:
@@ -353,18 +374,19 @@ def test_params_reach_a_child_as_they_are(app: Any, play: Any) -> None:
     app.js("""
         module.exports = {run: [{method: async req => {
           const {args} = req
-          return {answer: [Buffer.isBuffer(args.buffer), args.fn(20), args.date instanceof Date, args.set.has(1), args.shared === args.again,
-            args === req.input, 'missing' in args, args.missing, args.own === globalThis.ownObject].join(), fn: args.fn}
+          return {fn: args.fn, answer: [Buffer.isBuffer(args.buffer), args.fn(20), args.date instanceof Date,
+            args.set.has(1), args === req.input, 'missing' in args, args.missing,
+            args.own === globalThis.ownObject].join()}
         }}]}""", "child.js")  # fmt: skip
     script = app.js("""
         globalThis.ownObject ||= new (class Own {})()
-        const shared = {}
         module.exports = {run: [
           {method: 'script.start', params: {uri: 'child.js', params: {
-            buffer: Buffer.from('hi'), fn: n => n * 2 + 2, date: new Date(), set: new Set([1]), own: globalThis.ownObject, missing: undefined}}},
+            buffer: Buffer.from('hi'), fn: n => n * 2 + 2, date: new Date(), set: new Set([1]),
+            own: globalThis.ownObject, missing: undefined}}},
           {method: 'log', params: {raw: '{{input.answer}} {{input.fn(1)}}.'}}
         ]}""")
-    assert play(script).lines[-1] == "true,42,true,true,true,true,true,,true 4."
+    assert play(script).lines[-1] == "true,42,true,true,true,true,,true 4."
 
 
 def test_a_failed_child_is_a_warning_and_the_caller_goes_on(app: Any, play: Any) -> None:
@@ -611,8 +633,10 @@ def test_a_function_script_asks_the_engine(app: Any, play: Any) -> None:
           const port = await kernel.port(); const ports = await kernel.ports(2)
           const said = await kernel.exec({{message: 'echo from-exec', path: '{name}'}})
           const env = await kernel.env('{name}'); const there = await kernel.exists('{name}', 'main.js')
-          return {{run: [{{method: 'log', params: {{json: [port >= 42003, ports.length, new Set(ports).size, await kernel.port(port),
-            /from-exec/.test(said.stdout), env.OWN, there, await kernel.exists('nothing'), kernel.which('sh').endsWith('/sh')]}}}}]}}
+          const found = kernel.which('sh').endsWith('/sh')
+          return {{run: [{{method: 'log', params: {{json: [
+            port >= 42003, ports.length, new Set(ports).size, await kernel.port(port), /from-exec/.test(said.stdout),
+            env.OWN, there, await kernel.exists('nothing'), found]}}}}]}}
         }}""")
     said = next(line for line in play(script).lines if line.startswith("["))
     assert json.loads(said) == [True, 2, 2, True, True, "yes", True, False, True]

@@ -103,9 +103,9 @@ def test_a_shell_step_that_outlives_the_host_ends_as_lost(app: Any, with_engine:
 
 
 def test_a_daemon_keeps_its_variables_and_its_shell(app: Any, with_engine: Any, left_over: Any, until: Any) -> None:
-    env = {"MARK": str(app.folder)}
+    params = {"env": {"MARK": str(app.folder)}, "message": "echo up; sleep 60", "on": [{"event": "/up/", "done": True}]}
     daemon = app.script(
-        {"method": "shell.run", "params": {"env": env, "message": "echo up; sleep 60", "on": [{"event": "/up/", "done": True}]}},
+        {"method": "shell.run", "params": params},
         {"method": "local.set", "params": {"url": "http://localhost:1", "deep": {"list": [1, None]}}},
         daemon=True, name="daemon.json",
     )  # fmt: skip
@@ -137,7 +137,8 @@ def test_a_daemon_keeps_its_variables_and_its_shell(app: Any, with_engine: Any, 
 
 def test_the_shell_of_a_daemon_may_print_on_for_ever(app: Any, with_engine: Any, until: Any) -> None:
     counter = app.folder / "counter"
-    message = f"echo up; for i in $(seq 200); do head -c 200000 /dev/zero | tr '\\0' x; echo; echo $i > {counter}; sleep 0.01; done"
+    flood = "head -c 200000 /dev/zero | tr '\\0' x; echo"
+    message = f"echo up; for i in $(seq 200); do {flood}; echo $i > {counter}; sleep 0.01; done"
     daemon = app.script(
         {"method": "shell.run", "params": {"message": message, "on": [{"event": "/up/", "done": True}]}}, daemon=True
     )

@@ -174,6 +174,7 @@ def test_a_password_is_seen_nowhere(app: Any, terminal: Any, home: Path) -> None
     trace = app.folder / "trace.jsonl"
     person = terminal("run", str(script), "--trace", str(trace))
     person.until("Token: ")
+    assert not person.echoes
     person.type(SECRET + "\n")
     assert person.end() == 0
     assert f"length {len(SECRET)}".encode() in person.shown
@@ -197,6 +198,7 @@ def test_ctrl_c_at_a_question_ends_at_once_and_leaves_the_terminal_as_it_was(app
     person.until("Ask")
     person.type("\x03")
     assert person.end() == 130
+    assert person.echoes
     assert b"Traceback" not in person.shown
     assert b"Fatal" not in person.shown
 

@@ -83,7 +83,8 @@ def test_module_state_begins_anew_at_every_step_also_in_helpers(app: Any, play: 
     app.js("let n = 0; exports.next = () => ++n", "helper.js")
     script = app.js("""
         const {next} = require('./helper'); let m = 0; next()
-        module.exports = {n: next(), m: ++m, run: Array(3).fill({method: 'log', params: {raw: '{{self.n}} {{self.m}}.'}})}""")
+        const run = Array(3).fill({method: 'log', params: {raw: '{{self.n}} {{self.m}}.'}})
+        module.exports = {n: next(), m: ++m, run}""")
     assert play(script).lines == ["2 1."] * 3
 
 
@@ -139,7 +140,8 @@ def test_a_function_script_is_called_for_every_step(app: Any, play: Any) -> None
 def test_a_getter_export_is_evaluated_at_every_load(app: Any, play: Any) -> None:
     script = app.js("""
         let n = 0
-        module.exports = {get n () { return ++n }, run: [{method: 'log', params: {raw: '{{self.n}}{{self.n + 0}}.'}}]}""")
+        const run = [{method: 'log', params: {raw: '{{self.n}}{{self.n + 0}}.'}}]
+        module.exports = {get n () { return ++n }, run}""")
     assert play(script).lines == ["12."]
 
 

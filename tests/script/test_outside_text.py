@@ -214,7 +214,7 @@ def test_shell_output_in_the_return_of_a_written_shell(app: Any, play: Any) -> N
         {"method": "shell.enter", "params": {"id": "s", "message": PRINT_EVIL, "on": on}},
         {"method": "log", "params": {"json": "{{input}}"}},
     )
-    assert '{"found":"{{ 40 + 2 }}"}' in play(script).lines[-1]
+    assert '{"found":"{{ 40 + 2 }}"}' in play(script).text
 
 
 def test_outside_text_inside_a_late_template(app: Any, play: Any) -> None:

@@ -46,11 +46,10 @@ def render() -> Iterator[Renderer]:
 no_braces = st.text(st.characters(codec="utf-8", exclude_characters="{}"), max_size=20)
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | no_braces
 scalars |= st.floats(-1e15, 1e15)  # larger ones are written as integers
+names = no_braces.filter(lambda k: k != "__proto__")
 data = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(no_braces.filter(lambda k: k != "__proto__"), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=8
+)
 
 
 @given(text=st.text(max_size=40).filter(lambda t: "{{" not in t))
@@ -107,7 +106,8 @@ def test_triple_braces_around_anything_become_double_ones(render: Render, text: 
         ("{{`a${1}b`}}", "a1b"), ("{{[1,2,3].map(x => x * 2)}}", [2, 4, 6]), ("{{args?.b?.c ?? 'none'}}", "none"),
         ("{{1 /* comment */}}", 1), ("{{1 // comment}}", 1), ("{{typeof missing}}", "undefined"),
         ("{{_.capitalize('abc')}}", "Abc"), ("{{path.join('a', '..', 'b')}}", "b"), ("{{os.EOL}}", "\n"),
-        ("{{encodeURIComponent('a b')}}", "a%20b"), ("{{Buffer.from('hi')}}", b"hi"), ("{{-0}}", 0), ("{{Infinity}}", math.inf),
+        ("{{encodeURIComponent('a b')}}", "a%20b"), ("{{Buffer.from('hi')}}", b"hi"), ("{{-0}}", 0),
+        ("{{Infinity}}", math.inf),
         ("{{(() => { let n = 0; for (const x of [1, 2]) n += x; return n })()}}", 3), ("{{1, 2}}", 2), ("{{'}'}}", "}"),
         ("{{'{'}}", "{"), ("{{args = 5}}", 5),
     ],
@@ -119,11 +119,13 @@ def test_an_expression_is_javascript(render: Render, template: str, wanted: Any)
 @pytest.mark.parametrize(
     ("template", "wanted"),
     [
-        ("a{{null}}b", "anullb"), ("{{true}} ", "true "), (" {{[1,[2,3]]}}", " 1,2,3"), ("x{{({})}}", "x[object Object]"),
+        ("a{{null}}b", "anullb"), ("{{true}} ", "true "), (" {{[1,[2,3]]}}", " 1,2,3"),
+        ("x{{({})}}", "x[object Object]"),
         ("{{1}}{{2}} ", "12 "), ("-{{1.50}}-", "-1.5-"), ("x {{missing}} {{1}}", "x {{missing}} 1"),
         ("{{1}} {{1}} {{1}} ", "1 1 1 "), ("x{{undefined}}", "x{{undefined}}"), ("a\n{{1}}\nb", "a\n1\nb"),
         ("x {{1 +}} {{1}}", "x {{1 +}} {{1}}"), ("{{1\n}}", "{{1\n}}"), ("{{}}", "{{}}"), ("x{{ }}", "x{{ }}"),
-        ("x {{'$$'}} y", "x $ y"), ("x {{'$&'}} y", "x {{'$&'}} y"), ("x{{(m => m.length)}}", "x19"), ("a {{1}", "a {{1}"),
+        ("x {{'$$'}} y", "x $ y"), ("x {{'$&'}} y", "x {{'$&'}} y"), ("x{{(m => m.length)}}", "x19"),
+        ("a {{1}", "a {{1}"),
     ],
 )  # fmt: skip
 def test_a_mixed_template_follows_javascripts_replacement(render: Render, template: str, wanted: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,7 +75,8 @@ def test_every_value_survives_the_way_to_javascript_and_back(node: Any, value: A
 @pytest.mark.parametrize(
     "value",
     [
-        {"$": "undef"}, {"$": "fn", "v": "x"}, {"$": None}, {"$": {"$": {"$": 1}}}, [{"$": "obj", "c": "Object", "v": {}}],
+        {"$": "undef"}, {"$": "fn", "v": "x"}, {"$": None}, {"$": {"$": {"$": 1}}},
+        [{"$": "obj", "c": "Object", "v": {}}],
         {"a": {"$": "buf", "v": "!!"}}, {"$": UNDEFINED}, {"$": 7, "other": {"$": "num", "v": "NaN"}},
     ],
 )  # fmt: skip
@@ -221,8 +223,6 @@ def test_errors_with_odd_names_codes_and_messages_are_still_json(node: Any) -> N
 
 
 def test_values_of_other_python_kinds_become_json_like() -> None:
-    from pathlib import Path
-
     assert wire.encode((1, {2})) == [1, [2]]
     assert wire.encode(Path("/x")) == "/x"
     assert wire.encode({1: "a"}) == {"1": "a"}

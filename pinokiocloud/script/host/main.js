@@ -16,6 +16,7 @@ const { Scanner, required } = require('./scanner')
 const { makeKernel, makeInfo, makeScriptApi } = require('./kernel')
 
 const LARGEST_WRITE = 1 << 24
+const RELOAD_LIMIT = 2000 // ms that a script has for its last load
 const BEACON = 16384 // bytes of the shared file that tells what is being evaluated
 
 globalThis.require = require // recorded: templates see a `require` (case tpl-globals)
@@ -195,6 +196,14 @@ class Engine {
   resultOf (id) { const value = this.results.get(id); this.results.delete(id); return value }
 }
 
+/** What a promise gives within some milliseconds, else `fallback`. */
+async function soon (promise, limit, fallback) {
+  let timer
+  try {
+    return await Promise.race([promise, new Promise(resolve => { timer = setTimeout(resolve, limit, fallback) })])
+  } finally { clearTimeout(timer) }
+}
+
 function pickEngine (vars) { return Object.fromEntries(variables.MENU_NAMES.slice(3).filter(n => n in vars).map(n => [n, vars[n]])) }
 
 // ---- operations that Python calls --------------------------------------------------------------------------------
@@ -256,7 +265,8 @@ const operations = {
     run.leaveQueue()
     let onStop = null
     if (m.reload !== false) {
-      const self = run.pure ? run.self : (await engine.loader.script(run.path, engine.kernel)).value
+      // A function script is called once more (spec §1.3), but not waited for without end.
+      const self = run.pure ? run.self : await soon(engine.loader.script(run.path, engine.kernel).then(got => got.value), RELOAD_LIMIT, run.self)
       if (self && self.on && self.on.stop && typeof self.on.stop === 'object') onStop = wire.encode(self.on.stop)
     }
     const local = wire.encode(engine.memory.local[m.run])

@@ -51,6 +51,7 @@ class _Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engines: dict[tuple[str, bool], asyncio.Task[Engine]] = {}
         self._pid = 0
+        self._thread: threading.Thread | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop; its thread is started on first use, and again in a forked process."""
@@ -59,7 +60,8 @@ class _Runtime:
                 self._pid = os.getpid()
                 self._engines = {}
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="pinokiocloud", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="pinokiocloud", daemon=True)
+                self._thread.start()
                 atexit.register(self.close)
             return self._loop
 
@@ -75,7 +77,8 @@ class _Runtime:
         try:
             return await asyncio.shield(self._engines[key])
         except BaseException:
-            if self._engines[key].done():
+            opening = self._engines.get(key)  # several may have waited for it
+            if opening is not None and opening.done():
                 del self._engines[key]
             raise
 
@@ -95,6 +98,10 @@ class _Runtime:
         with contextlib.suppress(Exception):  # the process ends: there is nobody to tell
             asyncio.run_coroutine_threadsafe(self._close(), loop).result(_CLOSING)
         loop.call_soon_threadsafe(loop.stop)
+        if self._thread is not None:
+            self._thread.join(_CLOSING)
+        if not loop.is_running():
+            loop.close()
 
 
 _RUNTIME = _Runtime()

@@ -284,6 +284,7 @@ async def _await_return(ctx: StepContext, shell: ShellSession) -> Any:
     while True:
         if shell.code is not None and not shell.alive:
             return await shell.screen()
+        printed = shell.printed
         if patterns:
             screen = await shell.screen()
             answer = await ctx.engine.host_call("screen.match", run=ctx.run.id, on=wire.encode(patterns), text=screen)
@@ -293,7 +294,7 @@ async def _await_return(ctx: StepContext, shell: ShellSession) -> Any:
             if await shell.wait_idle():
                 return prompt["return"] if prompt is not None else wire.UNDEFINED
             return await shell.screen()
-        change = asyncio.ensure_future(shell.wait_change())
+        change = asyncio.ensure_future(shell.wait_change(printed))
         stop = asyncio.ensure_future(ctx.stopping.wait())
         await asyncio.wait({change, stop}, return_when=asyncio.FIRST_COMPLETED)
         for task in (change, stop):

@@ -412,10 +412,16 @@ class ShellSession:
             await self._changed.wait()
         return True
 
-    async def wait_change(self) -> None:
-        """Wait until something more was printed, or the state changed."""
-        self._changed.clear()
-        await self._changed.wait()
+    @property
+    def printed(self) -> int:
+        """How many bytes the terminal has shown so far."""
+        return self._total
+
+    async def wait_change(self, since: int) -> None:
+        """Wait until more than ``since`` bytes were shown, or the shell is over."""
+        while self._total == since and self._exit is None and not self._stopped:
+            self._changed.clear()
+            await self._changed.wait()
 
     def detach(self) -> None:
         """Let the shell go on without anybody waiting for it: its output still goes to log and viewers."""

@@ -89,6 +89,17 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
     code = "\n".join(file.read_text("utf-8") for file in files)
     titles = re.findall(r"^## (.+)$", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
     quoted = [text for title in titles for text in re.findall(r"`([^`]+)`", title)]
-    others = {"pip install .", "No module named venv", "ensurepip is not available", "{{…}}", "shell.run failed: Error:"}
-    pieces = [piece.strip(" ',") for text in quoted if text not in others for piece in re.split(r"…\S*|\d+", text)]
+    others = {
+        "pip install .",
+        "No module named venv",
+        "ensurepip is not available",
+        "{{…}}",
+        "shell.run failed: Error:",
+    }
+    pieces = [
+        piece.strip(" ',")
+        for text in quoted
+        if text not in others
+        for piece in re.split(r"step \d+ of …|…\S*|\d+", text)
+    ]
     assert not [piece for piece in pieces if len(piece) > 3 and piece not in code]

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinokiocloud.errors import ShellError
-from pinokiocloud.shell.environment import engine_environment, login_path, managed_path, shell_environment, tool_variables
+from pinokiocloud.shell.environment import (
+    engine_environment,
+    login_path,
+    managed_path,
+    shell_environment,
+    tool_variables,
+)
 
 HOME = Path("/home/x")
 

@@ -66,9 +66,7 @@ class UnattendedPrompter:
         keys = ", ".join(str(item.get("key")) for item in prompt.fields)
         where = f"{prompt.script}, step {prompt.index}," if prompt.index != "" else prompt.script
         raise PromptError(
-            f"{where} asks {prompt.title!r}"
-            + (f" ({keys})" if keys else "")
-            + ", and nobody is there to answer",
+            f"{where} asks {prompt.title!r}" + (f" ({keys})" if keys else "") + ", and nobody is there to answer",
             hint='give the answer beforehand: --answer \'{"key": "value"}\', or answers=[…] in Python',
             script=prompt.script,
             step=prompt.index,

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done (also a daemon that was stopped), 1 the script failed or a fault was found, 2 wrong usage, 3 the
 script would not start, 124 the time limit was reached, 130 stopped by Ctrl-C (143 by
-SIGTERM, 129 by SIGHUP). For each command:
+SIGTERM, 129 by SIGHUP, 141 when nobody reads the output any more). For each command:
 
 - ``render``: 0; 1 the template does not compile.
 - ``menu``: 0; 1 the launcher cannot be loaded, or its menu throws.

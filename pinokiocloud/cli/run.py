@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -48,8 +50,11 @@ class RunOptions:
 class _Screen:
     """Shows events to a person."""
 
-    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+    def __init__(self, out: TextIO, *, quiet: bool, on_lost: Callable[[], None]) -> None:
         self._out = out
+        self._on_lost = on_lost
+        #: Why nothing more can be shown: the reader went away, the disk is full.
+        self.lost: OSError | None = None
         self._quiet = quiet
         self._colour = out.isatty()
 
@@ -60,6 +65,19 @@ class _Screen:
         """Show one event."""
         if self._quiet:
             return
+        try:
+            self._show(event)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Nobody sees what is written any more: say so once, by an end."""
+        self.lost = error
+        self._quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered must not fail again at exit
+        self._on_lost()
+
+    def _show(self, event: Event) -> None:
         data = event.data
         if event.kind == "stream":
             raw = data.get("raw", "") if isinstance(data, dict) else str(data)
@@ -84,10 +102,14 @@ class _Screen:
 
     def end(self, result: RunResult) -> None:
         """Show how it ended."""
-        if self._quiet:
+        if self._quiet or result.ok:
             return
-        if result.ok:
-            return
+        try:
+            self._end(result)
+        except OSError as error:
+            self._give_up(error)
+
+    def _end(self, result: RunResult) -> None:
         colour = "33" if result.status == "stopped" else "31"
         index = result.detail.get("index")
         where = result.script + (f", step index {index}" if index is not None else "")
@@ -164,8 +186,8 @@ async def _later(seconds: float, run: Run, reason: str) -> None:
 
 
 async def _run(options: RunOptions) -> int:
-    screen = _Screen(sys.stdout, quiet=options.as_json)
     interrupted = asyncio.Event()
+    screen = _Screen(sys.stdout, quiet=options.as_json, on_lost=interrupted.set)
     signals: list[int] = []
 
     def interrupt(number: int) -> None:
@@ -197,6 +219,11 @@ async def _run(options: RunOptions) -> int:
         sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
     if signals:
         return _SIGNALLED + signals[0]
+    if screen.lost is not None:
+        if isinstance(screen.lost, BrokenPipeError):
+            return _SIGNALLED + signal.SIGPIPE
+        sys.stderr.write(f"pinokiocloud: the output cannot be written: {screen.lost.strerror}\n")
+        return 1
     return EXIT_CODES[result.status]
 
 

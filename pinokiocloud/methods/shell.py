@@ -122,6 +122,8 @@ class _ShellStep:
         ctx, params = self.ctx, self.params
         persistent = bool(params.get("input") or params.get("persistent"))
         spec = await self.spec(line, persistent=persistent)
+        if ctx.stopping.is_set():
+            return wire.UNDEFINED
         shell = self.engine.new_shell(
             ctx.run, spec, lambda raw: ctx.emit("stream", {"id": spec.id, "raw": raw, "shell_id": spec.id}), self.fired
         )

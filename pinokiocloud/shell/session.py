@@ -186,6 +186,8 @@ class ShellSession:
         """
         spec = self.spec
         await self.scanner.open()
+        if self.ended:
+            raise ShellError(f"the shell {self.id} was ended before it was started", id=self.id)
         self._check_program()
         try:
             spec.cwd.mkdir(parents=True, exist_ok=True)

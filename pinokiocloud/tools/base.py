@@ -157,14 +157,13 @@ class BaseEnvironment:
         """
         if self.ready():
             return
-        with self._lock, self._exclusive():
-            if self.ready():
-                return
-            try:
-                self._make(say)
-            except OSError as error:
-                raise ToolError(f"the base environment cannot be made: {error}", path=str(self.prefix)) from error
-            self._ready = True
+        try:
+            with self._lock, self._exclusive():
+                if not self.ready():
+                    self._make(say)
+                    self._ready = True
+        except OSError as error:
+            raise ToolError(f"the base environment cannot be made: {error}", path=str(self.prefix)) from error
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -59,7 +59,7 @@ def micromamba() -> Path:
     url = f"{os.environ.get('PINOKIOCLOUD_MICROMAMBA_URL', _URL)}/{_VERSION}/{name}"
     import requests  # noqa: PLC0415 - most conda commands do not get here
 
-    print(f"fetching {url}")  # noqa: T201 - a command's output
+    print(f"fetching {url}", file=sys.stderr, flush=True)  # noqa: T201 - stdout is the command's own: info --json
     try:
         with requests.get(url, timeout=(_CONNECT, _READ), stream=True) as response:
             response.raise_for_status()

@@ -142,7 +142,11 @@ def test_a_home_that_cannot_be_used_is_a_clear_error(run: Any, app: Any) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_128_more_and_leaves_nothing(start: Any, app: Any, number: signal.Signals) -> None:
-    script = app.script(shell_step("setsid sh -c 'trap \"\" INT TERM; echo x > up; sleep 1000' & nohup sleep 1000 >/dev/null & sleep 1000"))
+    script = app.script(
+        shell_step(
+            "setsid sh -c 'trap \"\" INT TERM; echo x > up; sleep 1000' & nohup sleep 1000 >/dev/null & sleep 1000"
+        )
+    )
     process = start(str(script))
     wait_for((app.folder / "up").exists)
     process.send_signal(number)
@@ -188,7 +192,9 @@ def command_of(pid: int) -> str:
 
 # ---- a daemon ---------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_daemon_stays_until_a_signal(start: Any, app: Any, number: signal.Signals, home: Path, left_over: Any) -> None:
+def test_a_daemon_stays_until_a_signal(
+    start: Any, app: Any, number: signal.Signals, home: Path, left_over: Any
+) -> None:
     process = start(str(app.script(SERVER, show("steps done"), daemon=True)))
     line = ""
     while "steps done" not in line:
@@ -226,12 +232,24 @@ def test_stop_after_stops_a_script(run: Any, app: Any) -> None:
     ],
 )  # fmt: skip
 def test_arguments(run: Any, app: Any, arguments: list[str], args: str) -> None:
-    assert f"<{args}>" in run(str(app.script({"method": "log", "params": {"json": "{{args}}"}}, show("{{JSON.stringify(args)}}"))), *arguments).stdout
+    assert (
+        f"<{args}>"
+        in run(
+            str(app.script({"method": "log", "params": {"json": "{{args}}"}}, show("{{JSON.stringify(args)}}"))),
+            *arguments,
+        ).stdout
+    )
 
 
 def test_answers(run: Any, app: Any) -> None:
     question = {"method": "input", "params": {"title": "Q", "form": [{"key": "a"}]}}
-    done = run(str(app.script(question, show("{{input.a}}"), question, show("{{input.a}}"))), "--answer", '{"a": "one"}', "--answer", '{"a": "two"}')
+    done = run(
+        str(app.script(question, show("{{input.a}}"), question, show("{{input.a}}"))),
+        "--answer",
+        '{"a": "one"}',
+        "--answer",
+        '{"a": "two"}',
+    )
     assert done.returncode == 0
     assert done.stdout.index("<one>") < done.stdout.index("<two>")
 
@@ -262,7 +280,11 @@ def test_exit_codes_of_commands_fail_on_wish(run: Any, app: Any, arguments: list
 
 # ---- what is printed ---------------------------------------------------------------------------------------------------------
 def test_json_is_exactly_one_line(run: Any, app: Any) -> None:
-    script = app.script(shell_step("echo printed; exit 3"), {"method": "local.set", "params": {"url": "http://x", "text": "é\n"}}, {"method": "notify", "params": {"html": "n"}})
+    script = app.script(
+        shell_step("echo printed; exit 3"),
+        {"method": "local.set", "params": {"url": "http://x", "text": "é\n"}},
+        {"method": "notify", "params": {"html": "n"}},
+    )
     done = run(str(script), "--json")
     assert done.returncode == 0
     assert done.stdout.count("\n") == 1
@@ -272,7 +294,9 @@ def test_json_is_exactly_one_line(run: Any, app: Any) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("steps", [[{"method": "no.such"}], [{"method": "input", "params": {"form": [{"key": "a"}]}}], []])
+@pytest.mark.parametrize(
+    "steps", [[{"method": "no.such"}], [{"method": "input", "params": {"form": [{"key": "a"}]}}], []]
+)
 def test_json_is_one_line_also_for_a_failure(run: Any, app: Any, steps: list[Any]) -> None:
     done = run(str(app.script(*steps)), "--json")
     assert done.returncode in (1, 3)
@@ -324,7 +348,15 @@ def test_a_slow_reader_loses_nothing(start: Any, app: Any) -> None:
 
 def test_a_full_disk_below_stdout_is_no_traceback(environment: dict[str, str], app: Any) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*COMMAND, str(app.script(show("hi")))], env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(
+            [*COMMAND, str(app.script(show("hi")))],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
     assert "Traceback" not in done.stderr
     assert "No space left" in done.stderr
     assert done.returncode == 1
@@ -340,5 +372,15 @@ def test_a_trace_is_written(run: Any, app: Any) -> None:
 
 def test_help_names_every_option(run: Any) -> None:
     text = run("--help").stdout
-    for option in ("--args", "--set", "--answer", "--json", "--timeout", "--home", "--action", "--unattended", "--fail-on-exit-code"):
+    for option in (
+        "--args",
+        "--set",
+        "--answer",
+        "--json",
+        "--timeout",
+        "--home",
+        "--action",
+        "--unattended",
+        "--fail-on-exit-code",
+    ):
         assert option in text

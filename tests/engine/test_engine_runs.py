@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import pytest
 
 from pinokiocloud import Engine, PinokioError
-from pinokiocloud.errors import ScriptNotFoundError
+from pinokiocloud.errors import ScriptNotFoundError, ShellError
+from pinokiocloud.shell.session import ShellSession, ShellSpec
 
 HELLO = {"method": "log", "params": {"raw": "hello"}}
 FOREVER = {"method": "process.wait"}
@@ -266,6 +268,27 @@ def test_nothing_is_left_of_a_daemon(app: Any, with_engine: Any, left_over: Any,
 
     with_engine(work)
     assert left_over(str(app.folder)) == []
+
+
+def test_a_shell_that_is_ended_while_it_starts_never_begins(tmp_path: Any, left_over: Any) -> None:
+    async def main() -> None:
+        answered = asyncio.Event()
+
+        async def call(op: str, **body: Any) -> Any:
+            await answered.wait()
+            return {"literals": [], "words": []}
+
+        env = {"PATH": os.environ["PATH"], "MARK": str(tmp_path)}
+        session = ShellSession(ShellSpec(line="sleep 60", cwd=tmp_path, env=env), call=call, on_output=lambda _: None)
+        starting = asyncio.ensure_future(session.start())
+        await asyncio.sleep(0)
+        await session.kill()
+        answered.set()
+        with pytest.raises(ShellError):
+            await starting
+        assert left_over(str(tmp_path)) == []
+
+    asyncio.run(main())
 
 
 def test_close_ends_runs_of_every_kind(app: Any, with_engine: Any, left_over: Any) -> None:

@@ -70,15 +70,22 @@ def test_after_the_answers_the_next_one_is_asked() -> None:
         ask(prompter, prompt())
 
 
-@pytest.mark.parametrize(("answer", "paths"), [("/x", ["/x"]), (["/x", "/y"], ["/x", "/y"]), ({"paths": ["/z"]}, ["/z"])])
+@pytest.mark.parametrize(
+    ("answer", "paths"), [("/x", ["/x"]), (["/x", "/y"], ["/x", "/y"]), ({"paths": ["/z"]}, ["/z"])]
+)
 def test_a_file_may_be_answered_as_text_or_list(app: Any, play: Any, answer: Any, paths: list[str]) -> None:
-    played = play(app.script({"method": "filepicker.open", "params": {}}, SHOW), engine={"prompter": PresetPrompter([answer])})
+    played = play(
+        app.script({"method": "filepicker.open", "params": {}}, SHOW), engine={"prompter": PresetPrompter([answer])}
+    )
     assert played.lines[-1] == f"<{json.dumps({'paths': paths}, separators=(',', ':'))}>"
 
 
 def test_the_guides_question_gives_its_value_and_sets_a_local(app: Any, play: Any) -> None:
     question = {"method": "input", "params": {"message": "Name?", "return": "local.name"}}
-    played = play(app.script(question, {"method": "log", "params": {"raw": "<{{local.name}} {{input}}>"}}), engine={"prompter": PresetPrompter([{"value": "Ann"}])})
+    played = play(
+        app.script(question, {"method": "log", "params": {"raw": "<{{local.name}} {{input}}>"}}),
+        engine={"prompter": PresetPrompter([{"value": "Ann"}])},
+    )
     assert "<Ann Ann>" in played.text
 
 
@@ -99,7 +106,13 @@ def test_every_kind_of_field(app: Any, terminal: Any) -> None:
     script = app.script(
         form(
             {"key": "name", "title": "Your name", "description": "as on the door", "required": True},
-            {"key": "model", "type": "select", "title": "Model", "items": ["small", {"text": "Large one", "value": "large"}], "default": "small"},
+            {
+                "key": "model",
+                "type": "select",
+                "title": "Model",
+                "items": ["small", {"text": "Large one", "value": "large"}],
+                "default": "small",
+            },
             {"key": "other", "type": "select", "title": "Other", "items": ["small", "large"], "default": "small"},
             {"key": "ok", "type": "checkbox", "title": "Agree"},
             {"key": "port", "type": "number", "title": "Port", "default": 7860},
@@ -135,7 +148,15 @@ def test_every_kind_of_field(app: Any, terminal: Any) -> None:
     person.type(f"{app.folder}/file.bin\n")
     assert person.end() == 0
     answer = json.loads(person.shown.decode().rpartition("<")[2].partition(">")[0])
-    assert answer == {"name": "Jürgen Ü", "model": "large", "other": "small", "ok": True, "port": "7860", "empty": "", "file": "00ff64617461"}
+    assert answer == {
+        "name": "Jürgen Ü",
+        "model": "large",
+        "other": "small",
+        "ok": True,
+        "port": "7860",
+        "empty": "",
+        "file": "00ff64617461",
+    }
 
 
 @pytest.mark.parametrize("typed", ["n\n", "\n", "no\n", "x\n"])
@@ -148,7 +169,9 @@ def test_a_box_is_ticked_only_by_a_yes(app: Any, terminal: Any, typed: str) -> N
 
 
 def test_files_are_asked_for(app: Any, terminal: Any) -> None:
-    person = terminal("run", str(app.script({"method": "filepicker.open", "params": {"multiple": True, "title": "Files"}}, SHOW)))
+    person = terminal(
+        "run", str(app.script({"method": "filepicker.open", "params": {"multiple": True, "title": "Files"}}, SHOW))
+    )
     person.until("path(s), separated by commas: ")
     person.type("/a b, /c\n")
     assert person.end() == 0
@@ -193,7 +216,9 @@ def test_a_password_is_in_no_event(app: Any, play: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "password", "checkbox"])
-def test_ctrl_c_at_a_question_ends_at_once_and_leaves_the_terminal_as_it_was(app: Any, terminal: Any, kind: str) -> None:
+def test_ctrl_c_at_a_question_ends_at_once_and_leaves_the_terminal_as_it_was(
+    app: Any, terminal: Any, kind: str
+) -> None:
     person = terminal("run", str(app.script(form({"key": "a", "type": kind, "title": "Ask"}))))
     person.until("Ask")
     person.type("\x03")
@@ -220,7 +245,9 @@ def test_unattended_never_asks(app: Any, terminal: Any) -> None:
 
 
 def test_answers_go_before_the_person(app: Any, terminal: Any) -> None:
-    person = terminal("run", "--answer", '{"a": 5}', str(app.script(form({"key": "a"}), SHOW, form({"key": "b"}), SHOW)))
+    person = terminal(
+        "run", "--answer", '{"a": 5}', str(app.script(form({"key": "a"}), SHOW, form({"key": "b"}), SHOW))
+    )
     person.until("b: ")
     person.type("typed\n")
     assert person.end() == 0

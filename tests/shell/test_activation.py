@@ -80,12 +80,20 @@ def test_an_absolute_path_stays(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_created(tmp_path: Path, params: dict[str, Any], words: str) -> None:
-    assert activation(params, tmp_path, tmp_path / "base").commands[1].strip() == f"conda create -y -p '{tmp_path}/env' {words}"
+    assert (
+        activation(params, tmp_path, tmp_path / "base").commands[1].strip()
+        == f"conda create -y -p '{tmp_path}/env' {words}"
+    )
 
 
 def test_a_name_that_is_missing_is_created_and_activated_by_name(tmp_path: Path) -> None:
     got = of(tmp_path, conda={"name": "n"})
-    assert [item.strip() for item in got.commands] == [HOOK, "conda create -y -n n python=3.10.20", *OFF, "conda activate n"]
+    assert [item.strip() for item in got.commands] == [
+        HOOK,
+        "conda create -y -n n python=3.10.20",
+        *OFF,
+        "conda activate n",
+    ]
     (tmp_path / "base" / "envs" / "n").mkdir(parents=True)
     assert of(tmp_path, conda={"name": "n"}).commands == [HOOK, *OFF, "conda activate n"]
 
@@ -137,7 +145,12 @@ def test_a_missing_venv_is_made_activated_left_and_activated(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "params", [{"venv": "env", "venv_python": "3.11"}, {"venv": {"path": "env", "python": "3.11"}}, {"venv": "env", "venv_python": 3.11}]
+    "params",
+    [
+        {"venv": "env", "venv_python": "3.11"},
+        {"venv": {"path": "env", "python": "3.11"}},
+        {"venv": "env", "venv_python": 3.11},
+    ],
 )
 def test_a_venv_with_a_version_is_made_by_uv(tmp_path: Path, params: dict[str, Any]) -> None:
     made = activation(params, tmp_path, tmp_path / "base").commands[-4]

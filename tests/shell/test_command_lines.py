@@ -17,7 +17,9 @@ from pinokiocloud.shell.command import argv_line, javascript_text, joiner, lines
 TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20).filter(
     lambda text: not re.fullmatch(r"\{\{.+\}\}", text, re.DOTALL) and not text.startswith("__PINOKIO_ENVARG_")
 )
-NASTY = st.sampled_from(["'", '"', "\\", "$", "`", "!", "\n", " ", "", "-", "--x", "*", "~", "$(id)", "'\"'", "é", "😀", "\t", "#"])
+NASTY = st.sampled_from(
+    ["'", '"', "\\", "$", "`", "!", "\n", " ", "", "-", "--x", "*", "~", "$(id)", "'\"'", "é", "😀", "\t", "#"]
+)
 WORDS = st.one_of(TEXTS, st.lists(NASTY, max_size=6).map("".join))
 
 
@@ -37,7 +39,11 @@ def test_bash_gets_the_positionals_that_were_given(words: list[str]) -> None:
 
 
 @settings(max_examples=40)
-@given(st.dictionaries(st.text("abc-", min_size=2, max_size=6), st.one_of(WORDS, st.integers(), st.lists(WORDS)), max_size=4))
+@given(
+    st.dictionaries(
+        st.text("abc-", min_size=2, max_size=6), st.one_of(WORDS, st.integers(), st.lists(WORDS)), max_size=4
+    )
+)
 def test_bash_gets_the_options_that_were_given(options: dict[str, Any]) -> None:
     want = []
     for key, value in options.items():
@@ -104,7 +110,8 @@ def test_lines_of_a_message(message: Any, chain: Any, lines: list[str | None]) -
 
 
 @pytest.mark.parametrize(
-    ("chain", "text"), [(None, " && "), ("&", " && "), ("*", " ; "), ("|", " || "), (True, " && "), ("x", " && "), (1, " && ")]
+    ("chain", "text"),
+    [(None, " && "), ("&", " && "), ("*", " ; "), ("|", " || "), (True, " && "), ("x", " && "), (1, " && ")],
 )
 def test_what_joins_commands(chain: Any, text: str) -> None:
     assert joiner(chain) == text

@@ -71,13 +71,25 @@ def alternatives(draw: Any, inner: st.SearchStrategy[Pair]) -> Pair:
 
 PATTERNS = st.recursive(
     st.one_of(literal(), literal(), ATOMS),
-    lambda inner: st.one_of(sequence(inner), sequence(inner), grouped(inner), quantified(grouped(inner)), quantified(inner), alternatives(inner)),
+    lambda inner: st.one_of(
+        sequence(inner),
+        sequence(inner),
+        grouped(inner),
+        quantified(grouped(inner)),
+        quantified(inner),
+        alternatives(inner),
+    ),
     max_leaves=10,
 )
 
 
 @settings(max_examples=1500, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-@given(PATTERNS, st.sampled_from(["", "i", "s", "m", "u", "iu", "v", "iv"]), st.sampled_from(["", "xx", "\n"]), st.booleans())
+@given(
+    PATTERNS,
+    st.sampled_from(["", "i", "s", "m", "u", "iu", "v", "iv"]),
+    st.sampled_from(["", "xx", "\n"]),
+    st.booleans(),
+)
 @example(("(abc\\x41)?", ""), "", "", False)
 @example(("\\(?<abc>http", "<abc>http"), "", "", False)
 @example(("(abc){00}d", "d"), "", "", False)
@@ -118,7 +130,9 @@ def test_whatever_matches_holds_the_literal(host_modules: Any, pair: Pair, flags
         ("To see the GUI go to:", "to see the gui go to:"),
     ],
 )
-def test_the_usual_events_have_the_literal_that_is_expected(host_modules: Any, source: str, literal: str | None) -> None:
+def test_the_usual_events_have_the_literal_that_is_expected(
+    host_modules: Any, source: str, literal: str | None
+) -> None:
     answer = host_modules(ASK, source, "", [])
     if literal is None:
         return  # nothing is known of it, or less than might be: both are right
@@ -139,4 +153,6 @@ def test_an_event_becomes_a_global_expression(host_modules: Any, event_: str, so
 
 def test_an_event_that_is_an_expression_keeps_its_flags(host_modules: Any) -> None:
     assert host_modules("const r = require('./scanner').compile(/a/im); return [r.source, r.flags]") == ["a", "gim"]
-    assert host_modules("const { compile } = require('./scanner'); return [null, 5, {}, true].map(compile)") == [None] * 4
+    assert (
+        host_modules("const { compile } = require('./scanner'); return [null, 5, {}, true].map(compile)") == [None] * 4
+    )

@@ -103,7 +103,9 @@ def test_a_failing_step_ends_it(app: Any, play: Any, kind: str) -> None:
 
 
 def test_a_foreground_program_that_ignores_signals_is_stopped(app: Any, with_engine: Any, until: Any) -> None:
-    script = app.script(shell_step("trap '' INT TERM HUP; sh -c 'trap \"\" INT TERM HUP; echo $$ > pid; while :; do sleep 1; done'"))
+    script = app.script(
+        shell_step("trap '' INT TERM HUP; sh -c 'trap \"\" INT TERM HUP; echo $$ > pid; while :; do sleep 1; done'")
+    )
 
     async def work(engine: Engine) -> None:
         run = await engine.start(script)
@@ -152,13 +154,37 @@ def test_a_server_that_is_done_lives_until_the_run_is_stopped(app: Any, with_eng
 
 
 def test_a_killing_event_ends_the_whole_tree(app: Any, play: Any) -> None:
-    script = app.script(shell_step("setsid sleep 1000 & echo $! > pid; echo up-$((1)); sleep 1000", on=[{"event": "/up-1/", "kill": True}]))
+    script = app.script(
+        shell_step(
+            "setsid sleep 1000 & echo $! > pid; echo up-$((1)); sleep 1000", on=[{"event": "/up-1/", "kill": True}]
+        )
+    )
     assert play(script).result.status == "done"
     assert not alive(int((app.folder / "pid").read_text()))
 
 
+@pytest.mark.parametrize("kind", ["step", "shell", "stream"])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 50])
+def test_a_stop_at_any_moment_of_the_start_leaves_nothing(
+    app: Any, with_engine: Any, kind: str, turns: int, left_over: Any, home: Path
+) -> None:
+    async def work(engine: Engine) -> None:
+        begun = asyncio.Event()
+        script = app.script(shell_step("setsid sleep 1000 & echo started; sleep 1000"))
+        run = await engine.start(script, on_event=lambda event: begun.set() if event.kind == kind else None)
+        await begun.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert (await run.stop()).status == "stopped"
+        assert left_over(f"PINOKIO_HOME={home}") == []
+
+    with_engine(work)
+
+
 def test_exec_is_ended_by_a_stop(app: Any, with_engine: Any, until: Any) -> None:
-    script = app.script({"method": "exec", "params": {"message": "setsid sh -c 'echo $$ > pid; sleep 1000' & sleep 1000"}})
+    script = app.script(
+        {"method": "exec", "params": {"message": "setsid sh -c 'echo $$ > pid; sleep 1000' & sleep 1000"}}
+    )
 
     async def work(engine: Engine) -> None:
         run = await engine.start(script)
@@ -171,7 +197,9 @@ def test_exec_is_ended_by_a_stop(app: Any, with_engine: Any, until: Any) -> None
 
 def test_what_another_run_started_lives_on(app: Any, with_engine: Any) -> None:
     ready = [{"event": "/up-1/", "done": True}]
-    server = app.script(shell_step("echo $$ > pid; echo up-$((1)); sleep 1000", on=ready), daemon=True, name="server.json")
+    server = app.script(
+        shell_step("echo $$ > pid; echo up-$((1)); sleep 1000", on=ready), daemon=True, name="server.json"
+    )
     other = app.script(shell_step("sleep 0.01"), name="other.json")
 
     async def work(engine: Engine) -> None:
@@ -206,7 +234,9 @@ def started(code: str, mark: str, folder: Path) -> int:
     """Start a program with the mark of a shell; it runs when this returns."""
     up = folder / f"up-{time.monotonic_ns()}"
     code = f"{code.rpartition(';;')[0] or 'true'}; : > {up}; {code.rpartition(';;')[2]}"
-    pid = os.spawnve(os.P_NOWAIT, "/usr/bin/env", ["env", "setsid", "sh", "-c", code], {**os.environ, "_PKC_SHELL": mark})
+    pid = os.spawnve(
+        os.P_NOWAIT, "/usr/bin/env", ["env", "setsid", "sh", "-c", code], {**os.environ, "_PKC_SHELL": mark}
+    )
     while not up.exists():
         time.sleep(0.005)
     return pid
@@ -242,7 +272,9 @@ def test_a_stranger_that_got_the_pid_of_a_shell_is_left_alone(tmp_path: Path) ->
 
 
 def test_grace_lets_a_program_end_by_itself(tmp_path: Path) -> None:
-    pid = started(f"trap 'echo clean > {tmp_path}/end; exit 0' TERM;; while :; do sleep 0.01; done", "graceful-1", tmp_path)
+    pid = started(
+        f"trap 'echo clean > {tmp_path}/end; exit 0' TERM;; while :; do sleep 0.01; done", "graceful-1", tmp_path
+    )
     assert asyncio.run(end_tree(pid, "graceful-1", grace=5)) == []
     os.waitpid(pid, 0)
     assert (tmp_path / "end").read_text() == "clean\n"

@@ -80,7 +80,12 @@ def test_a_certificate_of_ones_own_is_told_by_other_names() -> None:
 def test_path_is_managed_folders_login_path_and_bin() -> None:
     got = env(merged={"PATH": "/from/ENVIRONMENT"}, login="/usr/bin:/bin")["PATH"].split(":")
     assert got == [*managed_path(HOME), "/usr/bin", "/bin", "/home/x/bin"]
-    assert got[:4] == ["/home/x/bin/npm", "/home/x/bin/npm/bin", "/home/x/bin/miniforge/etc/profile.d", "/home/x/bin/miniforge/bin"]
+    assert got[:4] == [
+        "/home/x/bin/npm",
+        "/home/x/bin/npm/bin",
+        "/home/x/bin/miniforge/etc/profile.d",
+        "/home/x/bin/miniforge/bin",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,12 @@ def test_a_path_that_is_no_list_is_refused(value: Any) -> None:
     ],
 )  # fmt: skip
 def test_values_of_the_step(value: Any, before: str | None, text: str) -> None:
-    assert env({"env": {"LD_LIBRARY_PATH": value}}, {} if before is None else {"LD_LIBRARY_PATH": before})["LD_LIBRARY_PATH"] == text
+    assert (
+        env({"env": {"LD_LIBRARY_PATH": value}}, {} if before is None else {"LD_LIBRARY_PATH": before})[
+            "LD_LIBRARY_PATH"
+        ]
+        == text
+    )
 
 
 @pytest.mark.parametrize("given", [None, "", [], "x", 5])
@@ -170,7 +180,9 @@ def test_names_that_are_identifiers_are_kept(name: str) -> None:
     assert env({"env": {name: "1"}})[name] == "1"
 
 
-@pytest.mark.parametrize(("value", "text"), [("a\nb", "a b"), ("a\r\nb", "a b"), ("a\n\n\rb", "a b"), ("\n", " "), ("a\0b", "ab")])
+@pytest.mark.parametrize(
+    ("value", "text"), [("a\nb", "a b"), ("a\r\nb", "a b"), ("a\n\n\rb", "a b"), ("\n", " "), ("a\0b", "ab")]
+)
 def test_line_breaks_become_one_space(value: str, text: str) -> None:
     assert env({"env": {"A": value}})["A"] == text
     assert env(merged={"A": value})["A"] == text
@@ -198,7 +210,13 @@ def test_the_activation_comes_last_except_where_somebody_chose() -> None:
     assert env(merged={"UV_PYTHON_PREFERENCE": "system"}, activation=activation)["UV_PYTHON_PREFERENCE"] == "system"
 
 
-@given(st.dictionaries(st.text(max_size=5), st.one_of(st.text(max_size=5), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=3))), max_size=5))
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.one_of(st.text(max_size=5), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=3))),
+        max_size=5,
+    )
+)
 def test_whatever_is_given_becomes_an_environment_that_a_program_can_have(given_env: dict[str, Any]) -> None:
     try:
         got = env({"env": given_env})

@@ -25,7 +25,9 @@ def events(app: Any, play: Any) -> Any:
     """Give a function that runs one command with handlers, and shows its event."""
 
     def go(message: str, *on: Any, **params: Any) -> Any:
-        return play(app.script(shell_step(message, *on, **params), show("{{JSON.stringify([].slice.call(input.event || []))}}")))
+        return play(
+            app.script(shell_step(message, *on, **params), show("{{JSON.stringify([].slice.call(input.event || []))}}"))
+        )
 
     return go
 
@@ -48,7 +50,9 @@ def events(app: Any, play: Any) -> Any:
         ("echo op''t", r"/opt(x)?/", '["opt",null]'),
     ],
 )  # fmt: skip
-def test_a_done_event_ends_the_step_and_leaves_the_program_running(events: Any, command: str, event: str, match: str) -> None:
+def test_a_done_event_ends_the_step_and_leaves_the_program_running(
+    events: Any, command: str, event: str, match: str
+) -> None:
     played = events(command + STAY, {"event": event, "done": True})
     assert played.result.status == "done"
     assert f"<{match}>" in played.text
@@ -103,7 +107,12 @@ def test_the_first_handler_that_matches_wins_whatever_comes_first_in_the_text(ev
 
 
 def test_handlers_before_the_one_that_ends_are_seen(events: Any) -> None:
-    played = events("echo a-$((1)) b-$((2))" + STAY, {"event": "/a-1/"}, {"event": "/b-2/", "done": True}, {"event": "/a-./", "done": True})
+    played = events(
+        "echo a-$((1)) b-$((2))" + STAY,
+        {"event": "/a-1/"},
+        {"event": "/b-2/", "done": True},
+        {"event": "/a-./", "done": True},
+    )
     assert '<["b-2"]>' in played.text
 
 
@@ -133,7 +142,10 @@ def test_a_match_begins_sixty_thousand_characters_before(events: Any) -> None:
 
 
 def test_a_match_at_the_end_of_a_flood_is_found(events: Any) -> None:
-    played = events("head -c 20000000 /dev/zero | tr '\\0' x; echo; echo Rea''dy-$((7))" + STAY, {"event": "/Ready-(7)/", "done": True})
+    played = events(
+        "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo Rea''dy-$((7))" + STAY,
+        {"event": "/Ready-(7)/", "done": True},
+    )
     assert '<["Ready-7","7"]>' in played.text
 
 
@@ -143,13 +155,17 @@ def test_a_match_at_the_end_of_a_flood_of_lines_is_found_without_a_literal(event
 
 
 def test_what_a_look_ahead_sees_may_come_later(events: Any) -> None:
-    played = events("printf 'po''rt-1'; sleep 0.1; printf ' op''en\\n'" + STAY, {"event": "/port-1(?= open)/", "done": True})
+    played = events(
+        "printf 'po''rt-1'; sleep 0.1; printf ' op''en\\n'" + STAY, {"event": "/port-1(?= open)/", "done": True}
+    )
     assert '<["port-1"]>' in played.text
 
 
 def test_an_address_that_comes_in_two_pieces_is_whole(events: Any) -> None:
     """The end of a match that touches the end of the output is not taken at once: more may come."""
-    played = events("printf 'at http://127.0.0.1:78'; printf '60/path\\n'" + STAY, {"event": r"/at (http:\/\/\S+)/", "done": True})
+    played = events(
+        "printf 'at http://127.0.0.1:78'; printf '60/path\\n'" + STAY, {"event": r"/at (http:\/\/\S+)/", "done": True}
+    )
     assert '"http://127.0.0.1:7860/path"' in played.text
 
 
@@ -160,7 +176,10 @@ def test_the_line_that_was_typed_is_no_output(events: Any) -> None:
 
 
 def test_the_lines_of_a_here_document_are_no_output(events: Any) -> None:
-    played = events("cat > /dev/null <<'EOF'\nerror: in the text\ndone-marker\nEOF\necho after", {"event": "/done-marker/", "done": True})
+    played = events(
+        "cat > /dev/null <<'EOF'\nerror: in the text\ndone-marker\nEOF\necho after",
+        {"event": "/done-marker/", "done": True},
+    )
     assert played.result.status == "done"
     assert "<[]>" in played.text
 
@@ -213,7 +232,10 @@ def test_a_trigger_runs_an_action_beside(app: Any, play: Any) -> None:
 
 def test_once_fires_once(app: Any, play: Any) -> None:
     script = app.script(
-        shell_step("for i in 1 2 3; do echo ti''ck-$i; sleep 0.1; done", {"event": "/tick-(.)/", "trigger": "tick", "once": True}),
+        shell_step(
+            "for i in 1 2 3; do echo ti''ck-$i; sleep 0.1; done",
+            {"event": "/tick-(.)/", "trigger": "tick", "once": True},
+        ),
         tick=[show("{{input.event[1]}}")],
         daemon=True,
     )
@@ -243,20 +265,29 @@ def test_a_trigger_goes_on_after_the_step_is_done(app: Any, with_engine: Any, un
 def test_handlers_behind_an_empty_item_are_found(app: Any, with_engine: Any, until: Any) -> None:
     handler = {"event": "/tick-(.)/", "trigger": "tick", "notify": {"message": "tick {{event[1]}}"}}
     script = app.script(
-        shell_step("echo ti''ck-1; sleep 0.3", None, {"event": "/nothing/"}, handler), tick=[show("{{input.event[1]}}")], daemon=True
+        shell_step("echo ti''ck-1; sleep 0.3", None, {"event": "/nothing/"}, handler),
+        tick=[show("{{input.event[1]}}")],
+        daemon=True,
     )
 
     async def work(engine: Engine) -> None:
         seen: list[Event] = []
         run = await engine.start(script, on_event=seen.append)
-        await until(lambda: "<1>" in str(seen) and [e.data for e in seen if e.kind == "push"] == [{"message": "tick 1"}])
+        await until(
+            lambda: "<1>" in str(seen) and [e.data for e in seen if e.kind == "push"] == [{"message": "tick 1"}]
+        )
         assert (await run.wait()).ok
 
     with_engine(work)
 
 
 def test_a_notice_is_pushed_with_the_match(app: Any, with_engine: Any, until: Any) -> None:
-    script = app.script(shell_step("echo pr''ogress 40; sleep 0.5", {"event": r"/progress (\d+)/", "notify": {"title": "t", "message": "at {{event[1]}}"}}))
+    script = app.script(
+        shell_step(
+            "echo pr''ogress 40; sleep 0.5",
+            {"event": r"/progress (\d+)/", "notify": {"title": "t", "message": "at {{event[1]}}"}},
+        )
+    )
 
     async def work(engine: Engine) -> None:
         seen: list[Event] = []
@@ -278,7 +309,9 @@ def test_an_error_in_the_output_fails_the_step(events: Any, command: str) -> Non
     assert events(command + "; sleep 1000").result.status == "error"
 
 
-@pytest.mark.parametrize("command", ["echo 'an error happened'", "echo error", "echo errnos", "echo 'error :'", "echo 0 errors"])
+@pytest.mark.parametrize(
+    "command", ["echo 'an error happened'", "echo error", "echo errnos", "echo 'error :'", "echo 0 errors"]
+)
 def test_a_mere_word_fails_nothing(events: Any, command: str) -> None:
     assert events(command).result.status == "done"
 
@@ -290,7 +323,12 @@ def test_an_error_over_two_pieces_fails_the_step(events: Any) -> None:
 def test_errors_that_are_none_are_forgiven(events: Any) -> None:
     assert events("echo 'Err''or: cannot import triton'").result.status == "done"
     assert events("echo 'Err''or: harm''less'", {"event": "/Error: harmless/", "break": False}).result.status == "done"
-    assert events("echo 'Err''or: harm''less'; echo 'Err''or: real'", {"event": "/Error: harmless/", "break": False}).result.status == "error"
+    assert (
+        events(
+            "echo 'Err''or: harm''less'; echo 'Err''or: real'", {"event": "/Error: harmless/", "break": False}
+        ).result.status
+        == "error"
+    )
     assert events("echo 'err''or: x'; echo af''ter", {"event": "/error:/", "break": False}).result.status == "done"
 
 
@@ -301,7 +339,12 @@ def test_an_error_of_ones_own_fails_the_step(events: Any) -> None:
 
 
 def test_an_error_after_the_done_event_does_not_matter(events: Any) -> None:
-    assert events("echo up-$((1)); sleep 0.3; echo 'err''or: late'" + STAY, {"event": "/up-1/", "done": True}).result.status == "done"
+    assert (
+        events(
+            "echo up-$((1)); sleep 0.3; echo 'err''or: late'" + STAY, {"event": "/up-1/", "done": True}
+        ).result.status
+        == "done"
+    )
 
 
 def test_an_error_before_the_done_event_in_one_piece_fails_the_step(events: Any) -> None:

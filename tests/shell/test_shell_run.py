@@ -62,7 +62,9 @@ def test_a_flood_of_lines_is_complete_in_the_log(app: Any, play: Any, home: Path
 
 
 def test_output_that_is_no_utf8_is_kept_in_the_log_and_shown_as_replacements(app: Any, play: Any, home: Path) -> None:
-    script = app.script(step("printf '<\\xff\\xfe\\x00\\xe2\\x82>'; echo; printf '\\xf0\\x9f'; printf '\\x98\\x80'; echo"))
+    script = app.script(
+        step("printf '<\\xff\\xfe\\x00\\xe2\\x82>'; echo; printf '\\xf0\\x9f'; printf '\\x98\\x80'; echo")
+    )
     played = play(script)
     assert b"<\xff\xfe\x00\xe2\x82>" in logged(home, script)
     assert "<\ufffd\ufffd\0\ufffd>" in played.text
@@ -78,7 +80,11 @@ def test_a_last_escape_is_not_lost(app: Any, play: Any, home: Path) -> None:
 def test_the_log_goes_on_over_the_steps(app: Any, play: Any, home: Path) -> None:
     script = app.script(step("echo one"), step("echo two"))
     play(script)
-    assert [word for word in (b"one\r\n", b"two\r\n") if logged(home, script).count(b"\n" + word) + logged(home, script).count(b"\r" + word) == 1] == [b"one\r\n", b"two\r\n"]
+    assert [
+        word
+        for word in (b"one\r\n", b"two\r\n")
+        if logged(home, script).count(b"\n" + word) + logged(home, script).count(b"\r" + word) == 1
+    ] == [b"one\r\n", b"two\r\n"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_commands_of_every_kind(shell: Any, command: str, shown: str | None) -> 
 
 def test_a_line_of_a_hundred_thousand_characters(shell: Any) -> None:
     text = "".join(chr(97 + i % 26) for i in range(100_000))
-    played = shell(f"x={text}; echo ${{#x}} $(printf %s \"$x\" | md5sum)")
+    played = shell(f'x={text}; echo ${{#x}} $(printf %s "$x" | md5sum)')
     import hashlib
 
     assert f"100000 {hashlib.md5(text.encode()).hexdigest()}" in played.text
@@ -123,11 +129,32 @@ def test_a_line_of_a_hundred_thousand_characters(shell: Any) -> None:
 
 def test_a_here_document_of_a_thousand_lines(shell: Any) -> None:
     lines = "\n".join(f"line {i} with 'quotes\" and $dollars" for i in range(1000))
-    assert "1000 " in shell(f"wc <<'EOF'\n{lines}\nEOF").text.split("EOF\n")[-1].replace("   ", " ") or "1000" in shell(f"wc -l <<'EOF'\n{lines}\nEOF").text
+    assert (
+        "1000 " in shell(f"wc <<'EOF'\n{lines}\nEOF").text.split("EOF\n")[-1].replace("   ", " ")
+        or "1000" in shell(f"wc -l <<'EOF'\n{lines}\nEOF").text
+    )
 
 
 def test_arguments_arrive_as_they_were_given(app: Any, play: Any) -> None:
-    words = ["a'!b", "it's", '"q"', "a\tb", "$HOME", "`id`", "\\n", "x" * 5000, "é😀", "!!", "", " ", "*", "#x", "two\nlines", "\x1b[1mbold\x1b[0m", "a\x01\x1fb\x7f\x16"]
+    words = [
+        "a'!b",
+        "it's",
+        '"q"',
+        "a\tb",
+        "$HOME",
+        "`id`",
+        "\\n",
+        "x" * 5000,
+        "é😀",
+        "!!",
+        "",
+        " ",
+        "*",
+        "#x",
+        "two\nlines",
+        "\x1b[1mbold\x1b[0m",
+        "a\x01\x1fb\x7f\x16",
+    ]
     file = app.folder / "got"
     played = play(app.script(step({"_": ["sh", "-c", f"printf '%s\\0' \"$@\" > '{file}'", "sh", *words]})))
     assert played.result.status == "done", played.result.message
@@ -137,7 +164,9 @@ def test_arguments_arrive_as_they_were_given(app: Any, play: Any) -> None:
 @pytest.mark.parametrize("lang", ["C", "POSIX", "", "xx_YY.nothing"])
 def test_unicode_does_not_need_a_locale(app: Any, play: Any, lang: str) -> None:
     file = app.folder / "got"
-    played = play(app.script(step(f"printf %s 'é日😀' > '{file}'", **{"-env": ["LC_ALL", "LC_CTYPE"], "env": {"LANG": lang}})))
+    played = play(
+        app.script(step(f"printf %s 'é日😀' > '{file}'", **{"-env": ["LC_ALL", "LC_CTYPE"], "env": {"LANG": lang}}))
+    )
     assert played.result.status == "done", played.result.message
     assert file.read_text("utf-8") == "é日😀"
 
@@ -163,7 +192,10 @@ def test_the_exit_code_of_an_earlier_line_is_not_the_lasts(shell: Any) -> None:
     assert codes(shell("true\nfalse")) == [1]
 
 
-@pytest.mark.parametrize("command", ["echo 'open", 'echo "open', "echo $(", "if true; then", "cat <<EOF\nline", "f() {", "echo \\", "(echo a"])
+@pytest.mark.parametrize(
+    "command",
+    ["echo 'open", 'echo "open', "echo $(", "if true; then", "cat <<EOF\nline", "f() {", "echo \\", "(echo a"],
+)
 def test_what_is_never_closed_is_a_clear_error(shell: Any, command: str) -> None:
     played = shell(command)
     assert played.result.status == "error"
@@ -194,7 +226,10 @@ def test_a_shell_that_is_changed_still_ends(shell: Any, change: str) -> None:
 
 
 def test_a_startup_file_of_the_machine_may_change_the_prompt(app: Any, play: Any) -> None:
-    app.write("rc", "PS1='\\u@\\h:\\w\\$ '\nPROMPT_COMMAND='printf \"\\033]0;title\\007\"'\n[ -z \"$PS1\" ] && return\nalias ll='ls -l'\n")
+    app.write(
+        "rc",
+        "PS1='\\u@\\h:\\w\\$ '\nPROMPT_COMMAND='printf \"\\033]0;title\\007\"'\n[ -z \"$PS1\" ] && return\nalias ll='ls -l'\n",
+    )
     played = play(app.script(step("source ./rc && echo sourced && false")))
     assert played.result.status == "done"
     assert "sourced" in played.text
@@ -251,8 +286,10 @@ def test_sh(shell: Any) -> None:
 
 
 def test_sh_sees_events_and_errors(app: Any, play: Any) -> None:
-    script = app.script(step("echo ready at 7; sleep 100", shell="sh", on=[{"event": "/ready at (\\d)/", "done": True}]),
-                        {"method": "log", "params": {"raw": "got={{input.event[1]}}"}})
+    script = app.script(
+        step("echo ready at 7; sleep 100", shell="sh", on=[{"event": "/ready at (\\d)/", "done": True}]),
+        {"method": "log", "params": {"raw": "got={{input.event[1]}}"}},
+    )
     assert "got=7" in play(script).text
     assert play(app.script(step("echo 'error: no'", shell="sh"))).result.status == "error"
 
@@ -314,12 +351,24 @@ def test_what_is_typed_reaches_a_command_that_reads(app: Any, with_engine: Any, 
 
 def test_a_shell_with_input_stays_at_its_prompt(app: Any, with_engine: Any, until: Any) -> None:
     script = app.script(step("echo fir''st", input=True))
-    typed(with_engine, until, script, [("first", "echo sec''ond\n"), ("second", "bash --norc -c 'read q; echo dee$q'\n"), ("echo dee$q", "per\n")], "deeper")
+    typed(
+        with_engine,
+        until,
+        script,
+        [("first", "echo sec''ond\n"), ("second", "bash --norc -c 'read q; echo dee$q'\n"), ("echo dee$q", "per\n")],
+        "deeper",
+    )
 
 
 def test_a_python_prompt_answers(app: Any, with_engine: Any, until: Any) -> None:
     script = app.script(step("python3 -q", input=True, env={"PYTHON_BASIC_REPL": "1"}))
-    typed(with_engine, until, script, [(">>> ", "6*7000\n"), ("42000", "exit()\n"), ("SHELL>>", "echo af''ter\n")], "after")
+    typed(
+        with_engine,
+        until,
+        script,
+        [(">>> ", "6*7000\n"), ("42000", "exit()\n"), ("SHELL>>", "echo af''ter\n")],
+        "after",
+    )
 
 
 def test_control_c_reaches_the_command(app: Any, with_engine: Any, until: Any) -> None:
@@ -330,7 +379,9 @@ def test_control_c_reaches_the_command(app: Any, with_engine: Any, until: Any) -
 def test_a_resize_reaches_the_program(app: Any, with_engine: Any, until: Any) -> None:
     async def work(engine: Engine) -> None:
         events: list[Event] = []
-        script = app.script(step("sh -c 'trap \"stty size\" WINCH; stty size; while sleep 0.05; do :; done'", cols=77, rows=22))
+        script = app.script(
+            step("sh -c 'trap \"stty size\" WINCH; stty size; while sleep 0.05; do :; done'", cols=77, rows=22)
+        )
         run = await engine.start(script, on_event=events.append)
         await until(lambda: "22 77" in str(events))
         engine.shells.of(run.key)[0].resize(120, 40)
@@ -344,7 +395,9 @@ def test_a_resize_reaches_the_program(app: Any, with_engine: Any, until: Any) ->
 def test_two_shells_with_one_id_both_end(app: Any, with_engine: Any, until: Any, left_over: Any, home: Path) -> None:
     ready = [{"event": "/up/", "done": True}]
     script = app.script(
-        step("echo u''p; sleep 1000", id="same", on=ready), step("echo u''p; sleep 1000", id="same", on=ready), daemon=True
+        step("echo u''p; sleep 1000", id="same", on=ready),
+        step("echo u''p; sleep 1000", id="same", on=ready),
+        daemon=True,
     )
 
     async def work(engine: Engine) -> None:

@@ -164,7 +164,9 @@ def test_without_pidfd_the_end_is_found_as_well(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_program_has_a_terminal_and_a_session_of_its_own() -> None:
     async def work() -> None:
-        program = bash("test -t 0 -a -t 1 -a -t 2 && echo tty; ps -o sid= -p $$ | grep -qw $$ && echo leader; echo x > /dev/tty")
+        program = bash(
+            "test -t 0 -a -t 1 -a -t 2 && echo tty; ps -o sid= -p $$ | grep -qw $$ && echo leader; echo x > /dev/tty"
+        )
         assert await program.end() == 0
         assert bytes(program.output).split() == [b"tty", b"leader", b"x"]
 
@@ -173,7 +175,9 @@ def test_the_program_has_a_terminal_and_a_session_of_its_own() -> None:
 
 def test_size_and_resize() -> None:
     async def work() -> None:
-        program = bash("trap 'stty size' WINCH; stty size; while read -t 20 -n 1 x; do [ $x = q ] && break; done", cols=77, rows=22)
+        program = bash(
+            "trap 'stty size' WINCH; stty size; while read -t 20 -n 1 x; do [ $x = q ] && break; done", cols=77, rows=22
+        )
         await program.until(b"22 77")
         program.terminal.resize(120, 40)
         await program.until(b"40 120")

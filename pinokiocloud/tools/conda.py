@@ -109,14 +109,26 @@ def _create_python(prefix: Path, spec: str) -> int:
     uv = str(Path(os.environ["_PKC_BASE"]) / "bin" / "uv")
     env = {**os.environ, "UV_PYTHON_PREFERENCE": "managed", "UV_HTTP_RETRIES": "1"}
     code = 1
-    for wanted in (version, str(Path(os.environ["_PKC_BASE"]) / "bin" / "python")):
+    attempts = [
+        (wanted, seed)
+        for wanted in (version, str(Path(os.environ["_PKC_BASE"]) / "bin" / "python"))
+        for seed in (True, False)
+    ]
+    for wanted, seed in attempts:  # seeding takes pip from the index, which may be out of reach
         code = subprocess.run(
-            [uv, "venv", "--quiet", "--seed", "--python", wanted, str(prefix)],
+            [uv, "venv", "--quiet", "--allow-existing", *(["--seed"] if seed else []), "--python", wanted, str(prefix)],
             env=env,
             check=False,
-            stderr=subprocess.DEVNULL if wanted == version else None,
+            stderr=None if (wanted, seed) == attempts[-1] else subprocess.DEVNULL,
         ).returncode
         if code == 0:
+            if not seed:
+                subprocess.run(
+                    [str(prefix / "bin" / "python"), "-m", "ensurepip"],
+                    check=False,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
             (prefix / "conda-meta").mkdir(exist_ok=True)
             print(f"created {prefix} with Python alone (micromamba is not available)")  # noqa: T201
             return 0

@@ -35,7 +35,20 @@ def conda(made: BaseEnvironment) -> Callable[..., subprocess.CompletedProcess[st
     """Give a function that runs the conda helper as a script's shell does."""
 
     def go(*arguments: str, base: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        env: dict[str, Any] = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "_PKC_BASE": str(base or made.prefix), **variables}
-        return subprocess.run([str(made.conda), *arguments], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
+        env: dict[str, Any] = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "_PKC_BASE": str(base or made.prefix),
+            **variables,
+        }
+        return subprocess.run(
+            [str(made.conda), *arguments],
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=60,
+        )
 
     return go

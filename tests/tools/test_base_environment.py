@@ -21,7 +21,14 @@ Make = Callable[[Path], BaseEnvironment]
 
 def out(base: BaseEnvironment, *argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": f"{base.prefix}/bin:/usr/bin:/bin", "HOME": "/nonexistent", **variables}
-    return subprocess.run([str(base.prefix / "bin" / argv[0]), *argv[1:]], env=env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [str(base.prefix / "bin" / argv[0]), *argv[1:]],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_it_is_complete(made: BaseEnvironment) -> None:
@@ -84,7 +91,10 @@ def test_processes_make_it_once(tmp_path: Path) -> None:
         "home = Path(sys.argv[1]); b = BaseEnvironment(home/'bin'/'miniforge', home/'bin', home/'cache')\n"
         "b.ensure(lambda text: print('said', text)); assert b.python.exists()\n"
     )
-    started = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
     results = [(process.communicate(timeout=60)[0], process.returncode) for process in started]
     assert [code for _, code in results] == [0] * 4
     assert sum(text.count("said") for text, _ in results) == 1
@@ -148,7 +158,9 @@ def test_the_interpreter_may_be_chosen(tmp_path: Path, make: Make, monkeypatch: 
     assert version == [str(part) for part in sys.version_info[:3]]
 
 
-def test_a_chosen_interpreter_that_is_missing_is_a_clear_error(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chosen_interpreter_that_is_missing_is_a_clear_error(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PINOKIOCLOUD_BASE_PYTHON", "/no/such/python")
     with pytest.raises(ToolError, match="/no/such/python") as caught:
         make(tmp_path).ensure()
@@ -169,7 +181,9 @@ def wheel(folder: Path, name: str = "pkc_probe") -> Path:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(f"{name}.py", "VALUE = 42\n")
         file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         file.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return path
 
@@ -180,7 +194,10 @@ def here() -> list[str]:
     return sorted(f"{item.metadata['Name']} {item.version}" for item in importlib.metadata.distributions())
 
 
-@pytest.mark.parametrize("command", ["pip install {}", "pip3 install {}", "python -m pip install {}", "pip download {}", "pip uninstall -y pip"])
+@pytest.mark.parametrize(
+    "command",
+    ["pip install {}", "pip3 install {}", "python -m pip install {}", "pip download {}", "pip uninstall -y pip"],
+)
 def test_pip_refuses_without_a_venv(app: Any, play: Any, command: str) -> None:
     played = play(app.script({"method": "shell.run", "params": {"message": command.format(wheel(app.folder))}}))
     assert played.result.status == "error"
@@ -188,7 +205,11 @@ def test_pip_refuses_without_a_venv(app: Any, play: Any, command: str) -> None:
 
 
 def test_pip_that_only_looks_works_without_a_venv(app: Any, play: Any) -> None:
-    played = play(app.script({"method": "shell.run", "params": {"message": "pip --version && python -m pip --version && pip list"}}))
+    played = play(
+        app.script(
+            {"method": "shell.run", "params": {"message": "pip --version && python -m pip --version && pip list"}}
+        )
+    )
     assert played.result.status == "done", played.text
     assert played.of("exit") == []
 
@@ -206,7 +227,15 @@ def test_pip_in_a_venv_installs_there_and_nowhere_else(app: Any, play: Any, home
 
 
 def test_uv_pip_in_a_venv_installs_there(app: Any, play: Any) -> None:
-    script = app.script({"method": "shell.run", "params": {"venv": "env", "message": f"uv pip install --no-index {wheel(app.folder)} && python -c 'import pkc_probe'"}})
+    script = app.script(
+        {
+            "method": "shell.run",
+            "params": {
+                "venv": "env",
+                "message": f"uv pip install --no-index {wheel(app.folder)} && python -c 'import pkc_probe'",
+            },
+        }
+    )
     assert play(script).result.status == "done"
     assert list((app.folder / "env").rglob("pkc_probe.py"))
 
@@ -221,7 +250,15 @@ def test_what_is_forced_into_the_base_stays_in_the_base(app: Any, play: Any, hom
 
 
 def test_the_kernels_variables_do_not_reach_a_script(app: Any, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {"PYTHONPATH": "/k", "UV_CONSTRAINT": "/k", "UV_PRERELEASE": "allow", "CUDA_VISIBLE_DEVICES": "0", "VIRTUAL_ENV": "/k", "CONDA_PREFIX_9": "/k", "SSH_AUTH_SOCK": "/k"}
+    names = {
+        "PYTHONPATH": "/k",
+        "UV_CONSTRAINT": "/k",
+        "UV_PRERELEASE": "allow",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "VIRTUAL_ENV": "/k",
+        "CONDA_PREFIX_9": "/k",
+        "SSH_AUTH_SOCK": "/k",
+    }
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     played = play(app.script({"method": "shell.run", "params": {"message": "env > dump", "conda": {"skip": True}}}))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 STAND_IN = Path(__file__).parents[1] / "conformance" / "micromamba.sh"
-FAKE = b"#!/bin/sh\necho fake-micromamba \"$@\"\n"
+FAKE = b'#!/bin/sh\necho fake-micromamba "$@"\n'
 
 
 class Release:
@@ -56,7 +56,10 @@ def fetch(conda: Callable[..., Any], release: Release, tmp_path: Path, made: Any
     base.symlink_to(made.prefix)
 
     def go(*arguments: str, **variables: str) -> Any:
-        given = {"PINOKIOCLOUD_MICROMAMBA_URL": release.url, "PINOKIOCLOUD_MICROMAMBA_SHA256": hashlib.sha256(FAKE).hexdigest()}
+        given = {
+            "PINOKIOCLOUD_MICROMAMBA_URL": release.url,
+            "PINOKIOCLOUD_MICROMAMBA_SHA256": hashlib.sha256(FAKE).hexdigest(),
+        }
         return conda(*arguments, base=base, **{**given, **variables})
 
     return go
@@ -122,16 +125,41 @@ def test_its_version_needs_nothing(conda: Any, arguments: list[str]) -> None:
 def test_a_python_alone_is_made_by_uv_where_there_is_no_micromamba(fetch: Any, tmp_path: Path, made: Any) -> None:
     import subprocess
 
-    version = subprocess.run([str(made.python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True).stdout.strip()
-    done = fetch("create", "-y", "-p", str(tmp_path / "env"), f"python={version}", PINOKIOCLOUD_MICROMAMBA_URL="http://127.0.0.1:1", UV_PYTHON_DOWNLOADS="never")
+    version = subprocess.run(
+        [str(made.python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    done = fetch(
+        "create",
+        "-y",
+        "-p",
+        str(tmp_path / "env"),
+        f"python={version}",
+        PINOKIOCLOUD_MICROMAMBA_URL="http://127.0.0.1:1",
+        UV_PYTHON_DOWNLOADS="never",
+    )
     assert done.returncode == 0, done.stderr
     assert os.access(tmp_path / "env" / "bin" / "python", os.X_OK)
     assert (tmp_path / "env" / "conda-meta").is_dir()
     assert "micromamba is not available" in done.stdout
+    assert (
+        subprocess.run([str(tmp_path / "env" / "bin" / "python"), "-m", "pip", "--version"], check=False).returncode
+        == 0
+    )
 
 
 def test_other_packages_need_micromamba(fetch: Any, tmp_path: Path) -> None:
-    done = fetch("create", "-y", "-p", str(tmp_path / "env"), "python=3.10", "ffmpeg", PINOKIOCLOUD_MICROMAMBA_URL="http://127.0.0.1:1")
+    done = fetch(
+        "create",
+        "-y",
+        "-p",
+        str(tmp_path / "env"),
+        "python=3.10",
+        "ffmpeg",
+        PINOKIOCLOUD_MICROMAMBA_URL="http://127.0.0.1:1",
+    )
     assert done.returncode == 1
     assert not (tmp_path / "env").exists()
 
@@ -175,10 +203,21 @@ def run(message: str, **params: Any) -> dict[str, Any]:
     return {"method": "shell.run", "params": {"message": message, **params}}
 
 
-@pytest.mark.parametrize(("conda", "prefix"), [("env", "{app}/env"), ({"path": "sub/env"}, "{app}/sub/env"), ({"name": "pkc-test"}, "{home}/bin/miniforge/envs/pkc-test")])
+@pytest.mark.parametrize(
+    ("conda", "prefix"),
+    [
+        ("env", "{app}/env"),
+        ({"path": "sub/env"}, "{app}/sub/env"),
+        ({"name": "pkc-test"}, "{home}/bin/miniforge/envs/pkc-test"),
+    ],
+)
 @pytest.mark.usefixtures("stand_in")
 def test_an_environment_is_made_and_activated(app: Any, play: Any, home: Path, conda: Any, prefix: str) -> None:
-    played = play(app.script(run("echo at $CONDA_PREFIX; which python", conda=conda), run("echo again $CONDA_PREFIX", conda=conda)))
+    played = play(
+        app.script(
+            run("echo at $CONDA_PREFIX; which python", conda=conda), run("echo again $CONDA_PREFIX", conda=conda)
+        )
+    )
     want = prefix.format(app=app.folder, home=home)
     assert played.result.status == "done", played.text
     assert f"at {want}\n" in played.text
@@ -189,7 +228,13 @@ def test_an_environment_is_made_and_activated(app: Any, play: Any, home: Path, c
 
 @pytest.mark.usefixtures("stand_in")
 def test_the_base_is_active_without_a_choice(app: Any, play: Any, home: Path) -> None:
-    text = play(app.script(run("echo $CONDA_DEFAULT_ENV $CONDA_PREFIX $CONDA_SHLVL; conda deactivate; echo off-$CONDA_SHLVL; conda activate; echo on-$CONDA_DEFAULT_ENV"))).text
+    text = play(
+        app.script(
+            run(
+                "echo $CONDA_DEFAULT_ENV $CONDA_PREFIX $CONDA_SHLVL; conda deactivate; echo off-$CONDA_SHLVL; conda activate; echo on-$CONDA_DEFAULT_ENV"
+            )
+        )
+    ).text
     assert f"base {home}/bin/miniforge 1\n" in text
     assert "off-0\n" in text
     assert "on-base\n" in text

@@ -132,8 +132,9 @@ def test_a_file_of_50_megabytes(app: Any, play: Any, suffix: str) -> None:
     assert played.lines == ["50000000"]
 
 
-def test_a_broken_file_of_50_megabytes(app: Any, play: Any) -> None:
-    played = play(app.write("main.json", '{"run": ' + "[" * 50_000_000))
+@pytest.mark.parametrize("text", ["[" * 500_000, '"' + "x" * 50_000_000], ids=["deep", "long"])
+def test_a_large_broken_file(app: Any, play: Any, text: str) -> None:
+    played = play(app.write("main.json", '{"run": ' + text))
     failed(played, "main.json")
     assert len(played.result.message) < 2000
 

@@ -399,11 +399,12 @@ class ShellSession:
         return self._exit is not None or (self._idle and not self._in_command)
 
     async def _scan(self) -> End | None:
-        end = await self.scanner.scan()
-        self._waiting_bytes = 0
-        if self._terminal is not None:
-            self._terminal.resume()
-        return end
+        try:
+            return await self.scanner.scan()
+        finally:  # also after a failed scan: the program must not wait for a terminal that nobody reads
+            self._waiting_bytes = 0
+            if self._terminal is not None:
+                self._terminal.resume()
 
     async def wait_idle(self) -> bool:
         """Wait until the prompt is back; False when the shell ended instead."""
@@ -432,11 +433,11 @@ class ShellSession:
 
     async def _drain(self) -> None:
         """Goes on watching a detached shell: triggers still fire, memory stays bounded."""
-        with contextlib.suppress(PinokioError):
-            while self._exit is None and not self._stopped:
-                await self._changed.wait()
-                await asyncio.sleep(_BATCH)
-                self._changed.clear()
+        while self._exit is None and not self._stopped:
+            await self._changed.wait()
+            await asyncio.sleep(_BATCH)
+            self._changed.clear()
+            with contextlib.suppress(PinokioError):
                 await self._scan()
 
     # ---- typing ---------------------------------------------------------------------------------------------------
